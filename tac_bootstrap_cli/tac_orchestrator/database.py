@@ -1,0 +1,196 @@
+"""The store: open it, and its tables are its attributes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
+from tac_orchestrator.engines.sqlite import SqliteEngine
+from tac_orchestrator.errors import DatabaseUnavailable, InvalidSetting, OrchestratorError
+from tac_orchestrator.migrations import prepare
+from tac_orchestrator.models import Lease
+from tac_orchestrator.queries import Query
+from tac_orchestrator.redaction import redactor
+from tac_orchestrator.runs import Recorder, RunnableAgents
+from tac_orchestrator.settings import DATABASE_VARIABLE, Settings
+from tac_orchestrator.tables.agent_logs import AgentLogs
+from tac_orchestrator.tables.base import Sink
+from tac_orchestrator.tables.changes import Changes
+from tac_orchestrator.tables.leases import PULSE_S, Leases
+from tac_orchestrator.tables.orchestrator_agents import OrchestratorAgents
+from tac_orchestrator.tables.prompts import Prompts
+from tac_orchestrator.tables.search import Search
+from tac_orchestrator.tables.sessions import Sessions
+from tac_orchestrator.tables.system_logs import SystemLogs
+from tac_orchestrator.tables.usage import Usages
+from tac_orchestrator.writer import Writer
+
+_LOG = logging.getLogger("tac_orchestrator")
+
+
+class Tables:
+    """The tables that are written to, and where what is written goes."""
+
+    def __init__(self, engine: Engine, sink: Sink) -> None:
+        self.orchestrator_agents = OrchestratorAgents(engine, sink)
+        self.agents = RunnableAgents(engine, sink)
+        self.prompts = Prompts(engine, sink)
+        self.agent_logs = AgentLogs(engine, sink)
+        self.system_logs = SystemLogs(engine, sink)
+
+
+class Database(Tables):
+    """The store of one project. Use it in an `async with` block, in one event loop.
+
+    `forgiving` is for programs to which their work matters more than its record: whatever a run or a request writes, no error
+    of the store reaches them. Reading raises in any case.
+    """
+
+    def __init__(self, settings: Settings, *, create: bool = True, forgiving: bool = False) -> None:
+        self.settings = settings
+        self._engine = _engine(settings)
+        self._create = create
+        self._forgiving = forgiving
+        self._writer = Writer(
+            self._engine,
+            redactor=redactor() if settings.redact else None,
+            queue_size=settings.queue_size,
+            upkeep=lambda: self.changes.trim(),
+        )
+        self._unusable: OrchestratorError | None = None
+        self._lease: Lease | None = None
+        self._leasing = asyncio.Lock()
+        super().__init__(self._engine, self)
+        self.sessions = Sessions(self._engine, self)
+        self.usage = Usages(self._engine, self)
+        self.search = Search(self._engine, self)
+        self.changes = Changes(self._engine, self)
+        self.leases = Leases(self._engine, self)
+        self.agents.leases = self.leases
+        self.agents.settings = settings
+        self.agents.recorder = Recorder(
+            self.orchestrator_agents, self.agents, self.prompts, self.agent_logs, self._hold_lease, forgiving
+        )
+
+    @classmethod
+    def open(cls, target: str | Path | None = None, *, create: bool = True, forgiving: bool = False) -> Self:
+        """The store in this file, or where TAC_ORCHESTRATOR_DB says, or in the project's `adws/schema/orchestrator.db`.
+
+        It is made on first use, unless `create` says otherwise. Nothing happens before the `async with` block begins.
+        """
+        settings = Settings.from_environment()
+        return cls(settings if target is None else settings.at(target), create=create, forgiving=forgiving)
+
+    @property
+    def target(self) -> str:
+        """Where the store is."""
+        return self._engine.target
+
+    @property
+    def dropped(self) -> int:
+        """How many logs that nobody waited for could not be kept."""
+        return self._writer.dropped + self._writer.failed
+
+    async def connect(self) -> Self:
+        """What entering the block does. Raises SchemaError and DatabaseUnavailable, unless the store is forgiving."""
+        try:
+            await asyncio.to_thread(prepare, self._engine, create=self._create)
+        except OrchestratorError as error:
+            if not self._forgiving:
+                raise
+            _LOG.warning("nothing will be recorded: %s", error)
+            self._unusable = error
+        return self
+
+    async def close(self) -> None:
+        """Commit what was posted, and let go of the file. Safe to call twice."""
+        if self._writer.has_written and self._unusable is None:
+            await self._say_goodbye()
+        await self._engine.close()
+        await self._writer.close()  # last, so that SQLite tidies up behind the writer
+
+    async def __aenter__(self) -> Self:
+        return await self.connect()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def flush(self) -> None:
+        """Returns once every log that nobody waited for is stored."""
+        await self._writer.flush()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tables]:
+        """Tables whose writes are committed together when the block ends, and not at all if an exception leaves it.
+
+        Nothing is written, and nobody waits, before that. What the block reads is therefore what was there when it began.
+        """
+        pending = _Pending()
+        yield Tables(self._engine, pending)
+        if pending.statements:
+            await self.write(pending.statements)
+
+    async def write(self, statements: list[Statement]) -> Sequence[Outcome]:
+        if self._unusable is not None:
+            raise self._unusable
+        return await self._writer.write(statements)
+
+    def post(self, statement: Statement) -> None:
+        if self._unusable is None:
+            self._writer.post(statement)
+
+    async def query(self, sql: str, **values: Any) -> list[RawRow]:
+        """Any SQL that only reads, with `:named` values. Rows are given as the database keeps them."""
+        query = Query("query", sql)
+        return await self._engine.fetch(query, [values[name] for name in query.parameters])
+
+    async def _hold_lease(self) -> Lease:
+        async with self._leasing:
+            if self._lease is None:
+                lease = await self.leases.acquire()
+                self._writer.pulse_every(PULSE_S, lambda: self.leases.pulse(lease))
+                self._lease = lease
+        return self._lease
+
+    async def _say_goodbye(self) -> None:
+        statements = [self.changes.trim()]
+        if self._lease is not None:
+            statements.append(self.leases.release(self._lease))
+        try:
+            await self._writer.write(statements)
+        except OrchestratorError as error:
+            _LOG.warning("%s", error)
+
+
+class _Pending:
+    """The statements of a transaction, until it ends."""
+
+    def __init__(self) -> None:
+        self.statements = list[Statement]()
+
+    async def write(self, statements: list[Statement]) -> Sequence[Outcome]:
+        self.statements += statements
+        return [Outcome() for _ in statements]
+
+    def post(self, statement: Statement) -> None:
+        self.statements.append(statement)
+
+
+def _engine(settings: Settings) -> Engine:
+    if "://" in settings.database:
+        scheme, host = urlsplit(settings.database).scheme, urlsplit(settings.database).hostname
+        raise DatabaseUnavailable(
+            f"{scheme}://{host}", "this version keeps its store in a file", hint="Set TAC_ORCHESTRATOR_DB to a path."
+        )
+    if settings.database == ":memory:":
+        raise InvalidSetting(DATABASE_VARIABLE, settings.database, "the path of a file")
+    return SqliteEngine(Path(settings.database).expanduser(), settings)

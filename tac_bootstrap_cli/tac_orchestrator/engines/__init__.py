@@ -1,0 +1,1 @@
+"""The databases that the store can live in. Only the modules in here know a driver."""

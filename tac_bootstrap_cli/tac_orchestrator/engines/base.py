@@ -1,0 +1,134 @@
+"""What an engine does, and the words in which it is told to.
+
+A write is a `Unit`: statements that are committed together or not at all. The writer hands an engine whatever units have
+queued up; the engine commits them in one go and answers each unit for itself: one that fails does not harm the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+from tac_orchestrator.errors import OrchestratorError
+from tac_orchestrator.queries import Query
+
+RawRow = dict[str, Any]
+"""A row as the driver gives it: column name to value."""
+
+
+@dataclass(slots=True)
+class Statement:
+    """A query with the values of one row or more, in the order of its parameters.
+
+    `missing` is raised, and the unit undone, when the statement finds nothing to change.
+    """
+
+    query: Query
+    rows: list[tuple[Any, ...]]
+    missing: OrchestratorError | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a statement did. `first_id` is the number that the first of its rows got, where the table numbers its rows."""
+
+    first_id: int = 0
+    changed: int = 0
+    returned: Sequence[RawRow] = ()
+
+
+@dataclass(slots=True)
+class Unit:
+    """Statements that are committed together, and how that went: either `outcomes`, one a statement, or `error`."""
+
+    statements: list[Statement]
+    outcomes: Sequence[Outcome] = ()
+    error: Exception | None = None
+
+
+class Codec(Protocol):
+    """How an engine keeps times and money. Reading never fails: what cannot be understood is given as it is."""
+
+    def time(self, value: datetime) -> Any: ...
+    def money(self, value: Decimal) -> Any: ...
+    def read_time(self, value: Any) -> Any: ...
+    def read_money(self, value: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedMigration:
+    """A row of schema_version."""
+
+    number: int
+    name: str
+    checksum: str
+    schema_hash: str
+    product_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a database is found to be. `objects` are its tables, indexes, triggers and views by name, as the engine tells them;
+    `schema_hash` is a fingerprint of those that are ours."""
+
+    is_ours: bool
+    is_empty: bool
+    holds_data: bool
+    version: int
+    applied: tuple[AppliedMigration, ...]
+    objects: Mapping[str, str]
+    schema_hash: str
+
+
+class Installation(Protocol):
+    """A database that nobody else writes to while its schema is made or changed: all of it or nothing."""
+
+    def inspect(self) -> Inspection: ...
+    def run(self, script: str) -> None: ...
+    def record(self, applied: Sequence[AppliedMigration]) -> None: ...
+
+
+class Engine(Protocol):
+    """A database. `commit` blocks and is called by one thread, the writer's; the rest may be called from any."""
+
+    target: str
+    codec: Codec
+
+    def create(self) -> None:
+        """Make room for a database, if there is none."""
+        ...
+
+    def inspect(self) -> Inspection | None:
+        """Look without changing anything. None if there is no database."""
+        ...
+
+    def difference(self, objects: Mapping[str, str], scripts: Sequence[str]) -> str | None:
+        """What these objects lack of what the scripts make, in words; None if nothing."""
+        ...
+
+    def install(self) -> AbstractContextManager[Installation]: ...
+
+    def snapshot(self, name: str) -> Path:
+        """Copy the whole database to a file beside it."""
+        ...
+
+    def commit(self, units: Sequence[Unit]) -> None:
+        """Commit the units, and leave in each what it did or why it failed."""
+        ...
+
+    def stop_writing(self) -> None: ...
+
+    async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]: ...
+
+    def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]: ...
+
+    async def generation(self) -> object:
+        """A value that changes with every commit of any process."""
+        ...
+
+    async def close(self) -> None: ...

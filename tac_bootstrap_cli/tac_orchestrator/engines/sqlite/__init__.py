@@ -1,0 +1,137 @@
+"""SQLite: the embedded engine. One file, made on first use.
+
+Its limits: one writer at a time over all processes (they queue, see `turns`), and no network file systems.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tac_orchestrator.engines.base import Inspection, RawRow, Unit
+from tac_orchestrator.engines.sqlite import files, installation
+from tac_orchestrator.engines.sqlite.backups import backup
+from tac_orchestrator.engines.sqlite.commits import commit
+from tac_orchestrator.engines.sqlite.connections import open_probe, open_writer
+from tac_orchestrator.engines.sqlite.faults import translated
+from tac_orchestrator.engines.sqlite.library import sqlite
+from tac_orchestrator.engines.sqlite.readers import Readers
+from tac_orchestrator.engines.sqlite.turns import Turns
+from tac_orchestrator.engines.sqlite.values import SqliteCodec
+from tac_orchestrator.errors import DatabaseBusy, OrchestratorError, SchemaDrift
+from tac_orchestrator.queries import Query
+from tac_orchestrator.settings import Settings
+
+__all__ = ["SqliteEngine"]
+
+
+class SqliteEngine:
+    """See `engines.base.Engine`."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path.absolute()
+        self.target = str(self.path)
+        self.codec = SqliteCodec()
+        self._settings = settings
+        self._turns = Turns(self.path, settings.busy_timeout_s)
+        self._writer: sqlite.Connection | None = None
+        self._readers = Readers(self.path, settings)
+
+    def create(self) -> None:
+        with self._translating():
+            files.make_folder(self.path)
+            files.create_private(self.path)
+
+    def inspect(self) -> Inspection | None:
+        with self._translating():
+            files.refuse_links(self.path)
+            if not self.path.exists():
+                return None
+            self._warn_of_network()
+            try:
+                return self._probe()
+            except sqlite.DatabaseError as error:
+                if "not a database" in str(error):
+                    raise SchemaDrift(self.target, "this is not an SQLite file", hint=_OTHER_FILE) from error
+                return self._probe()  # somebody may have begun to write between a look for its log and our reading
+
+    def difference(self, objects: Mapping[str, str], scripts: Sequence[str]) -> str | None:
+        return installation.difference(objects, scripts)
+
+    @contextmanager
+    def install(self) -> Iterator[installation.SqliteInstallation]:
+        with self._translating(), self._turns.turn(), closing(open_writer(self.path, self._settings)) as connection:
+            files.make_private(self.path)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield installation.SqliteInstallation(connection, self.target)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def snapshot(self, name: str) -> Path:
+        copy = self.path.with_name(f"{self.path.stem}.{name}{self.path.suffix}")
+        self.copy_to(copy)
+        return copy
+
+    def copy_to(self, copy: Path) -> None:
+        """A consistent copy of the database as of now, private, while others go on writing."""
+        with self._translating():
+            backup(self.path, copy, self._settings)
+
+    def commit(self, units: Sequence[Unit]) -> None:
+        try:
+            with self._turns.turn():
+                if self._writer is None:
+                    self._writer = open_writer(self.path, self._settings)
+                commit(self._writer, units, self.target)
+        except (DatabaseBusy, sqlite.Error, OSError) as error:
+            reason = error if isinstance(error, OrchestratorError) else translated(error, self.target)
+            for unit in units:
+                unit.error = reason
+
+    def stop_writing(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._turns.close()
+
+    async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]:
+        return await self._readers.fetch(query.with_marks("?"), values)
+
+    def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
+        return self._readers.stream(query.with_marks("?"), values)
+
+    async def generation(self) -> int:
+        return await self._readers.generation()
+
+    async def close(self) -> None:
+        await self._readers.close()
+
+    def _probe(self) -> Inspection:
+        with closing(open_probe(self.path, self._settings)) as connection:
+            return installation.inspect(connection)
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite.Error, OSError) as error:
+            raise translated(error, self.target) from error
+
+    def _warn_of_network(self) -> None:
+        kind = files.network_file_system(self.path)
+        if kind is not None:
+            warnings.warn(
+                f"{self.target} is on a network file system ({kind}), where SQLite's locks are not reliable. "
+                "Keep the database on a local disk.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+_OTHER_FILE = "Set TAC_ORCHESTRATOR_DB to another file; this one was not touched."

@@ -1,0 +1,77 @@
+"""Opens connections, each with the settings that its purpose needs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tac_orchestrator.engines.sqlite.files import side_file
+from tac_orchestrator.engines.sqlite.library import sqlite
+from tac_orchestrator.settings import Settings
+
+APPLICATION_ID = 0x5441434F
+"""Written into the file's header: "TACO" in ASCII."""
+
+_MILLISECONDS = 1000
+
+# The log is copied into the database every so many pages. 4,000 pages (16 MB) is where larger steps stopped paying.
+_CHECKPOINT_PAGES = 4000
+
+# After a checkpoint the log file is cut back to this size, so that a burst does not keep its disk space for ever.
+_KEPT_LOG_BYTES = 64 * 1024 * 1024
+
+_CACHE_KIB = 16 * 1024
+
+
+def open_writer(path: Path, settings: Settings) -> sqlite.Connection:
+    """The one connection of this process that writes. Transactions are begun and ended by hand."""
+    connection = _connect(f"{path.absolute().as_uri()}?mode=rw", settings)
+    connection.execute("PRAGMA foreign_keys = ON")
+    _use_write_ahead_log(connection, settings.busy_timeout_s)
+    connection.execute(f"PRAGMA synchronous = {settings.synchronous}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {_KEPT_LOG_BYTES}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def open_reader(path: Path, settings: Settings) -> sqlite.Connection:
+    """A connection that cannot write, and that no writer makes wait."""
+    connection = _connect(f"{path.absolute().as_uri()}?mode=ro", settings)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
+
+
+def open_probe(path: Path, settings: Settings) -> sqlite.Connection:
+    """Looks into a file of which nothing is known yet, and leaves no trace.
+
+    A file without a log has no connections either: it is read as immutable, for which SQLite makes no files beside it.
+    """
+    mode = "mode=ro" if side_file(path, "-wal").exists() else "mode=ro&immutable=1"
+    return _connect(f"{path.absolute().as_uri()}?{mode}", settings)
+
+
+def _connect(uri: str, settings: Settings) -> sqlite.Connection:
+    return sqlite.connect(
+        uri,
+        uri=True,
+        timeout=settings.busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+    )
+
+
+def _use_write_ahead_log(connection: sqlite.Connection, patience_s: float) -> None:
+    """SQLite does not wait for other connections when it changes the journal mode, so we do."""
+    give_up = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return

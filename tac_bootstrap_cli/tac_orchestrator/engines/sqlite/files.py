@@ -1,0 +1,77 @@
+"""The database file and the files beside it: made for their owner only, never through a symbolic link."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from tac_orchestrator.errors import DatabaseUnavailable
+
+PRIVATE = 0o600
+_SIDE_FILES = ("-wal", "-shm", "-lock")
+_NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.s3fs", "davfs")
+
+
+def create_private(path: Path) -> bool:
+    """Make an empty file that only its owner may read. False if something is there already.
+
+    SQLite gives the -wal and -shm files the mode of the database, so all three are private from their first byte.
+    """
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        descriptor = os.open(path, flags, PRIVATE)
+    except FileExistsError:
+        return False
+    os.fchmod(descriptor, PRIVATE)  # a umask may have taken the owner's rights away
+    os.close(descriptor)
+    return True
+
+
+def refuse_links(path: Path) -> None:
+    """A link in the place of one of our files could make us write, or give away, somebody else's."""
+    for file in (path, *(side_file(path, suffix) for suffix in _SIDE_FILES)):
+        if file.is_symlink():
+            raise DatabaseUnavailable(
+                str(file), "this is a symbolic link, which is not followed", hint=f"Use the real path: {file.resolve()}"
+            )
+
+
+def make_private(path: Path) -> None:
+    """Take away what others may do with files that were made by other tools. Files of other owners stay as they are."""
+    for file in (path, *(side_file(path, suffix) for suffix in _SIDE_FILES)):
+        with suppress(FileNotFoundError, PermissionError):
+            if stat.S_IMODE(file.lstat().st_mode) & 0o077:
+                file.chmod(PRIVATE)
+
+
+def side_file(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def make_folder(path: Path) -> None:
+    """The folder of the database, and those above it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DatabaseUnavailable(str(path), f"{error.filename} is not a folder") from error
+    if path.is_dir():
+        raise DatabaseUnavailable(str(path), "this is a folder; the name of a file is needed") from OSError(errno.EISDIR, "")
+
+
+def network_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """The type of the network file system that `path` is on, or None. SQLite's write-ahead log is not safe on one."""
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    target = path.resolve().parent
+    kind, depth = None, -1
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = Path(before.split()[4].replace("\\040", " "))
+        if target.is_relative_to(point) and len(point.parts) >= depth:
+            kind, depth = after.split()[0], len(point.parts)
+    return kind if kind and kind.startswith(_NETWORK) else None

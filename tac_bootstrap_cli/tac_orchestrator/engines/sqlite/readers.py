@@ -1,0 +1,91 @@
+"""A few read-only connections, opened when they are needed. In WAL mode a reader neither waits for a writer nor stops one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.engines.sqlite.connections import open_reader
+from tac_orchestrator.engines.sqlite.faults import translated
+from tac_orchestrator.engines.sqlite.library import sqlite
+from tac_orchestrator.settings import Settings
+
+_CONNECTIONS = 4
+_CHUNK_ROWS = 1000
+
+
+class Readers:
+    """The reading side of one database in one event loop."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self._settings = settings
+        self._free: list[aiosqlite.Connection] = []
+        self._places = asyncio.Semaphore(_CONNECTIONS)
+        self._watcher: aiosqlite.Connection | None = None
+
+    async def fetch(self, sql: str, values: Sequence[Any]) -> list[RawRow]:
+        async with self._connection() as connection:
+            return _as_dicts(await connection.execute_fetchall(sql, values))
+
+    async def stream(self, sql: str, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
+        """All rows as of now, in chunks, however many there are."""
+        async with self._connection() as connection, connection.execute(sql, values) as cursor:
+            while rows := await cursor.fetchmany(_CHUNK_ROWS):
+                yield _as_dicts(rows)
+
+    async def generation(self) -> int:
+        """A number that changes with every commit of any process. It is compared with what the same method said before."""
+        try:
+            if self._watcher is None:
+                self._watcher = await self._open()
+            rows = list(await self._watcher.execute_fetchall("PRAGMA data_version"))
+        except (sqlite.Error, OSError) as error:
+            raise translated(error, str(self._path)) from error
+        return int(rows[0][0])
+
+    async def close(self) -> None:
+        if self._watcher is not None:
+            self._free.append(self._watcher)
+            self._watcher = None
+        while self._free:
+            await self._free.pop().close()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosqlite.Connection]:
+        """A connection for one query. A query whose caller goes away is interrupted."""
+        async with self._places:
+            connection = None
+            try:
+                connection = self._free.pop() if self._free else await self._open()
+                yield connection
+            except (sqlite.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+                raise translated(error, str(self._path)) from error
+            except asyncio.CancelledError:
+                if connection is not None:
+                    await asyncio.shield(connection.interrupt())
+                raise
+            finally:
+                if connection is not None:
+                    self._free.append(connection)
+
+    async def _open(self) -> aiosqlite.Connection:
+        connection = aiosqlite.Connection(partial(open_reader, self._path, self._settings), _CHUNK_ROWS)
+        # A connection that is never closed would keep the interpreter from exiting (omnilib/aiosqlite#299).
+        connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage]
+        await connection
+        connection.row_factory = sqlite.Row
+        return connection
+
+
+def _as_dicts(rows: Iterable[sqlite.Row]) -> list[RawRow]:
+    found = list(rows)
+    names = found[0].keys() if found else []
+    return [dict(zip(names, row, strict=True)) for row in found]

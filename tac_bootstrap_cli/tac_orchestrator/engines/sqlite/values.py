@@ -1,0 +1,29 @@
+"""How SQLite keeps times and money: as text, and as a REAL of eight decimals."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+_TIME_LENGTH = len("YYYY-MM-DD HH:MM:SS.ffffff")
+
+
+class SqliteCodec:
+    """See `engines.base.Codec`. Times sort as text, together with those that SQLite's datetime('now') makes."""
+
+    def time(self, value: datetime) -> str:
+        return value.isoformat(" ", "microseconds")[:_TIME_LENGTH]
+
+    def money(self, value: Decimal) -> float:
+        return float(value)
+
+    def read_time(self, value: Any) -> Any:
+        try:
+            found = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            return value
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+    def read_money(self, value: Any) -> Any:
+        return Decimal(repr(round(value, 8))) if isinstance(value, (int, float)) else value

@@ -1,0 +1,107 @@
+"""Brings a database to the schema of today, or refuses it and leaves it as it is.
+
+    nothing there           the whole schema is made
+    current                 nothing to do
+    older                   a snapshot if it holds data, then the missing migrations, each in one transaction
+    made by hand            recognised by what it is made of, then as above
+    newer, altered, foreign refused: SchemaTooNew, SchemaDrift
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tac_orchestrator.engines.base import AppliedMigration, Engine, Inspection, Installation
+from tac_orchestrator.errors import (
+    DatabaseUnavailable,
+    InvalidRecord,
+    MigrationFailed,
+    OrchestratorError,
+    SchemaDrift,
+    SchemaTooNew,
+)
+from tac_orchestrator.schema import Migration, migrations, whole_schema
+from tac_orchestrator.version import VERSION
+
+
+def prepare(engine: Engine, *, create: bool = True) -> None:
+    """Make the database ready for use. Raises SchemaError, or DatabaseUnavailable if there is none and none shall be made."""
+    found = engine.inspect()
+    if found is None:
+        if not create:
+            raise DatabaseUnavailable(
+                engine.target, "there is no database yet", hint="`tac-orch init` or the first recording makes it."
+            )
+        engine.create()
+    elif version_of(engine, found) == len(migrations()) and _is_recorded(found):
+        return
+    elif found.holds_data:
+        engine.snapshot(f"before-{len(migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    _bring_up_to_date(engine)
+
+
+def version_of(engine: Engine, found: Inspection) -> int:
+    """The number of the last migration that this database has had, recorded or not. Raises SchemaError if it is not usable."""
+    known = migrations()
+    if found.is_empty:
+        return 0
+    if found.is_ours and found.version > len(known):
+        raise SchemaTooNew(engine.target, found=found.version, supported=len(known))
+    _refuse_altered(engine, found, known)
+    if _is_recorded(found) and found.applied[-1].schema_hash == found.schema_hash:
+        return found.version
+    lowest = max(found.version if found.is_ours else 1, 1)
+    for number in range(len(known), lowest - 1, -1):
+        if engine.difference(found.objects, [migration.sql for migration in known[:number]]) is None:
+            return number
+    reason = engine.difference(found.objects, [migration.sql for migration in known[:lowest]])
+    raise SchemaDrift(engine.target, reason or "its tables are unknown", hint=_DRIFT_HINT)
+
+
+_DRIFT_HINT = "Restore a backup, or set TAC_ORCHESTRATOR_DB to another file; this one was not touched."
+
+
+def _is_recorded(found: Inspection) -> bool:
+    return found.is_ours and found.version == len(migrations()) == len(found.applied)
+
+
+def _refuse_altered(engine: Engine, found: Inspection, known: tuple[Migration, ...]) -> None:
+    for applied in found.applied:
+        if applied.number > len(known):
+            raise SchemaTooNew(engine.target, found=applied.number, supported=len(known))
+        if applied.checksum != known[applied.number - 1].checksum:
+            raise SchemaDrift(
+                engine.target, f"its migration {applied.name} is not the one of this version", hint=_DRIFT_HINT
+            )
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    while True:
+        with engine.install() as installation:
+            found = installation.inspect()
+            version = version_of(engine, found)
+            if version == len(migrations()) and _is_recorded(found):
+                return
+            if version == 0:
+                _run(engine, installation, "schema_orchestrator", whole_schema())
+                _record(installation, migrations())
+            elif version < len(migrations()):
+                following = migrations()[version]
+                _run(engine, installation, following.name, following.sql)
+                _record(installation, migrations()[: version + 1])
+            else:
+                _record(installation, migrations())
+
+
+def _run(engine: Engine, installation: Installation, name: str, script: str) -> None:
+    try:
+        installation.run(script)
+    except InvalidRecord as error:
+        raise MigrationFailed(engine.target, name, error.reason, hint=_DRIFT_HINT) from error
+    except OrchestratorError as error:
+        raise MigrationFailed(engine.target, name, str(error), hint=error.hint) from error
+
+
+def _record(installation: Installation, applied: tuple[Migration, ...]) -> None:
+    schema_hash = installation.inspect().schema_hash
+    installation.record([AppliedMigration(one.number, one.name, one.checksum, schema_hash, VERSION) for one in applied])

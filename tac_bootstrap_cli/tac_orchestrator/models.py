@@ -1,0 +1,253 @@
+"""The vocabulary: one model a table, one name a concept, and the closed sets of values, stated here and in the SQL's CHECKs.
+
+A model that was made by a caller has been validated. A model that was read from the store holds what the store holds: rows
+that came in by other ways (plain SQL) are shown as they are, never refused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+AgentType = Literal["planner", "builder", "reviewer", "tester", "orchestrator", "utility"]
+AgentStatus = Literal["initializing", "planning", "executing", "reviewing", "completed", "failed", "cancelled"]
+WorkingStatus = Literal["initializing", "planning", "executing", "reviewing"]
+EndedStatus = Literal["completed", "failed", "cancelled"]
+PromptType = Literal["adw", "command", "followup", "correction", "tool_call"]
+PromptStatus = Literal["pending", "streaming", "completed", "failed", "cancelled"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+LogType = Literal["state_change", "milestone", "error", "performance", "tool_call", "cost_update"]
+CostSource = Literal["reported", "priced", "unknown"]
+SessionStatus = Literal["running", "completed", "failed", "cancelled"]
+Entity = Literal["orchestrator_agent", "agent", "prompt", "agent_log", "system_log"]
+Operation = Literal["insert", "update", "delete"]
+
+MAX_TEXT = 32 * 1024 * 1024
+"""Characters that a text may have. Larger ones belong into a file whose path is recorded."""
+
+MAX_COST = Decimal(10_000_000)
+"""Dollars, exclusive: up to here a REAL holds eight decimals exactly."""
+
+
+def storable(text: str) -> str:
+    """The text, changed as little as it takes to store it: what a recorder does with texts that are not its own."""
+    if "\0" in text:
+        text = text.replace("\0", "\N{SYMBOL FOR NULL}")
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT - 100]}\n[{len(text) - MAX_TEXT + 100} more characters]"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+class Kind:
+    """How a column is kept: marks a field type, so that an engine can translate it."""
+
+    def __init__(self, name: Literal["time", "json", "money"]) -> None:
+        self.name = name
+
+
+def _identifier(value: object) -> object:
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a NUL character, which a database cannot keep in a text")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
+
+
+def _eight_places(value: Decimal) -> Decimal:
+    return Decimal(repr(round(float(value), 8)))
+
+
+Id = Annotated[
+    str,
+    StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"),
+    BeforeValidator(_identifier),
+]
+Text = Annotated[str, StringConstraints(strict=True, max_length=MAX_TEXT), AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1000), AfterValidator(_no_nul)]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc), Kind("time")]
+Money = Annotated[Decimal, Field(ge=0, lt=MAX_COST, allow_inf_nan=False), AfterValidator(_eight_places), Kind("money")]
+JsonObject = Annotated[dict[str, Any], Kind("json")]
+JsonArray = Annotated[list[Any], Kind("json")]
+
+
+class Row(BaseModel):
+    """What all models share: unknown fields are refused, and a model does not change after it was made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class OrchestratorAgent(Row):
+    """A kind of agent: the template that runs are started from. Its name is unique."""
+
+    id: Id
+    name: Name
+    agent_type: AgentType
+    description: Text | None = None
+    capabilities: JsonArray | None = None
+    default_model: Name | None = None
+    created_at: Time
+    updated_at: Time
+
+
+class Agent(Row):
+    """One run of an agent, in one session. `cost_usd` is the sum of its prompts; None while no cost is known."""
+
+    id: Id
+    orchestrator_agent_id: Id
+    session_id: Name
+    parent_agent_id: Id | None = None
+    status: AgentStatus = "initializing"
+    context: JsonObject | None = None
+    config: JsonObject | None = None
+    started_at: Time
+    completed_at: Time | None = None
+    cost_usd: Money | None = None
+    error_message: Text | None = None
+    lease_id: Id | None = None
+
+
+class Prompt(Row):
+    """One request to a model and its answer.
+
+    `tokens_input` includes the cached tokens; `tokens_cache_write` includes those written for an hour. `cost_source` says
+    whether the cost was reported, priced from the tokens, or is unknown (then it is None), and `cost_basis` by what.
+    """
+
+    id: Id
+    agent_id: Id
+    prompt_type: PromptType
+    prompt_name: Name | None = None
+    prompt_text: Text
+    response_text: Text | None = None
+    status: PromptStatus = "pending"
+    model_used: Name | None = None
+    tokens_input: Count | None = None
+    tokens_output: Count | None = None
+    tokens_cache_read: Count | None = None
+    tokens_cache_write: Count | None = None
+    tokens_cache_write_1h: Count | None = None
+    cost_usd: Money | None = None
+    cost_source: CostSource | None = None
+    cost_basis: Text | None = None
+    latency_ms: Count | None = None
+    created_at: Time
+    completed_at: Time | None = None
+    error_message: Text | None = None
+    details: JsonObject | None = None
+
+
+class AgentLog(Row):
+    """One event in the life of an agent. `id` is None until it is stored. `source_key` names an imported record."""
+
+    id: Count | None = None
+    agent_id: Id
+    log_level: LogLevel = "INFO"
+    log_type: LogType
+    message: Text
+    details: JsonObject | None = None
+    created_at: Time
+    source_key: Name | None = None
+
+
+class SystemLog(Row):
+    """One event that belongs to no agent. `id` is None until it is stored. `source_key` names an imported record."""
+
+    id: Count | None = None
+    log_level: LogLevel = "INFO"
+    component: Name
+    message: Text
+    details: JsonObject | None = None
+    created_at: Time
+    source_key: Name | None = None
+
+
+class Session(Row):
+    """All agents of one workflow, with their totals. `cost_usd` is the sum of the known costs, None if none is known;
+    `unpriced_count` says how many answered prompts it lacks. The rows of a session with `pruned_at` were removed."""
+
+    session_id: Name
+    status: SessionStatus
+    started_at: Time
+    last_activity_at: Time
+    agent_count: Count
+    running_count: Count
+    failed_count: Count
+    prompt_count: Count
+    prompt_failed_count: Count
+    priced_count: Count
+    unpriced_count: Count
+    tokens_input: Count
+    tokens_output: Count
+    tokens_cache_read: Count
+    tokens_cache_write: Count
+    cost_usd: Money | None = None
+    pruned_at: Time | None = None
+
+
+class AgentNode(Agent):
+    """An agent in the tree of its session: the name of its kind, how deep it stands, and the totals of its own prompts."""
+
+    name: Name
+    agent_type: AgentType
+    depth: Count = 0
+    prompt_count: Count = 0
+    tokens_input: Count | None = None
+    tokens_output: Count | None = None
+
+
+class Usage(Row):
+    """Tokens and cost of a group of prompts: a model, a day, a type of agent, or a session, as `group` says."""
+
+    group: str
+    prompt_count: Count
+    prompt_failed_count: Count
+    priced_count: Count
+    unpriced_count: Count
+    tokens_input: Count
+    tokens_output: Count
+    tokens_cache_read: Count
+    tokens_cache_write: Count
+    cost_usd: Money | None = None
+
+
+class Change(Row):
+    """One committed change. `id` orders all changes of all processes; a listener resumes after the last one it has seen."""
+
+    id: Count
+    entity: Entity
+    operation: Operation
+    row_id: str
+
+
+class SearchHit(Row):
+    """A prompt or a log that was found. `excerpt` shows the words in their place, `⟦` and `⟧` around each."""
+
+    entity: Entity
+    id: str
+    agent_id: str | None
+    session_id: str | None
+    created_at: Time
+    excerpt: str
+
+
+class Lease(Row):
+    """A recording process: its running agents point to it, so that they can be closed when it is gone."""
+
+    id: Id
+    host: Name
+    process_id: Count
+    process_started_at: str
+    acquired_at: Time
+    heartbeat_at: Time
+    released_at: Time | None = None

@@ -1,0 +1,104 @@
+"""Named queries, kept as SQL in files.
+
+A file holds one table's queries. Each begins with its name, `-- name --`, and a line that says what it is for. Parameters are
+`:named`. A list has a `{filters}` place; the fragments that may stand there are named after it, `-- list.status --`; the first
+that is asked for chooses the index, the others begin with `{also}`, which keeps SQLite from taking theirs. An update has a
+`{changes}` place. A query that PostgreSQL needs worded differently stands in a file of the same name in `postgres/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib.resources import files
+
+_HEADER = re.compile(r"^-- ([a-z_0-9.]+) --$", re.MULTILINE)
+_PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_ROW = re.compile(r"\bVALUES\s*(\((?:[^()]|\([^()]*\))*\))")
+
+
+_FREE_TEXT = frozenset(
+    ("prompt_text", "response_text", "error_message", "message", "details", "context", "config", "description", "capabilities")
+)
+_PARENTS_FIRST = ("leases", "orchestrator_agents", "agents", "prompts", "agent_logs", "system_logs")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One statement. `parameters` are the names of its values, in the order of their places.
+
+    `row` is the text of its VALUES tuple if all its parameters stand in there: such a query can take many rows at once.
+    Of independent writes that wait together, those of a lower `rank` may go first: parents before children, inserts before
+    updates. `free_text` are the places of values that people and models have written, which may hold a secret.
+    """
+
+    name: str
+    text: str
+    parameters: tuple[str, ...] = field(init=False)
+    row: str | None = field(init=False)
+    rank: int = field(init=False)
+    free_text: tuple[int, ...] = field(init=False)
+    _marked: dict[tuple[str, int], str] = field(init=False, default_factory=dict[tuple[str, int], str], compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", tuple(_PARAMETER.findall(self.text)))
+        rows = _ROW.findall(self.text)
+        alone = len(rows) == 1 and len(_PARAMETER.findall(rows[0])) == len(self.parameters) > 0 and "RETURNING" not in self.text
+        object.__setattr__(self, "row", rows[0] if alone else None)
+        object.__setattr__(self, "rank", _rank(self.table, self.text))
+        object.__setattr__(
+            self, "free_text", tuple(place for place, name in enumerate(self.parameters) if name in _FREE_TEXT)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @property
+    def table(self) -> str:
+        return self.name.partition(".")[0]
+
+    def with_marks(self, mark: str, rows: int = 1) -> str:
+        """The SQL with `mark` in each parameter's place and, for a query that takes many rows, room for `rows` of them."""
+        known = self._marked.get((mark, rows))
+        if known is None:
+            text = self.text if self.row is None else self.text.replace(self.row, ", ".join([self.row] * rows))
+            known = self._marked[mark, rows] = _PARAMETER.sub(mark, text)
+        return known
+
+    def filtered(self, names: Iterable[str]) -> Query:
+        """This list, restricted by all fragments of these names. The first should be the one that leaves the fewest rows."""
+        return _filtered(self, tuple(names))
+
+    def changing(self, names: Iterable[str]) -> Query:
+        """This update, setting these columns."""
+        return _changing(self, tuple(names))
+
+
+def _rank(table: str, text: str) -> int:
+    place = _PARENTS_FIRST.index(table) if table in _PARENTS_FIRST else len(_PARENTS_FIRST)
+    return place if text.startswith("INSERT") else place + len(_PARENTS_FIRST) + 1
+
+
+@lru_cache(maxsize=1024)
+def _filtered(query: Query, names: tuple[str, ...]) -> Query:
+    fragments = queries(query.table)
+    texts = [fragments[f"{query.name.partition('.')[2]}.{name}"].text for name in names]
+    parts = [text.replace("{also}", "+" if place else "") for place, text in enumerate(texts)]
+    return Query(f"{query.name}[{' '.join(names)}]", query.text.replace("{filters}", " AND ".join(parts) or "TRUE"))
+
+
+@lru_cache(maxsize=1024)
+def _changing(query: Query, names: tuple[str, ...]) -> Query:
+    changes = ", ".join(f"{name} = :{name}" for name in names)
+    return Query(f"{query.name}[{' '.join(names)}]", query.text.replace("{changes}", changes))
+
+
+@cache
+def queries(table: str) -> dict[str, Query]:
+    """The queries of one table by name. Raises FileNotFoundError if it has no file."""
+    parts = _HEADER.split((files(__name__) / f"{table}.sql").read_text("utf-8"))
+    texts = {name: " ".join(_COMMENT.sub("", text).split()) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+    return {name: Query(f"{table}.{name}", text.rstrip(";")) for name, text in texts.items()}

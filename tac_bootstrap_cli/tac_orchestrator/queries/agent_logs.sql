@@ -1,0 +1,40 @@
+-- create --
+-- An event in the life of an agent.
+INSERT INTO agent_logs (agent_id, log_level, log_type, message, details, created_at, source_key)
+VALUES (:agent_id, :log_level, :log_type, :message, :details, :created_at, :source_key)
+
+-- get --
+SELECT agent_logs.* FROM agent_logs WHERE id = :id
+
+-- list --
+-- Logs of agents, the newest first.
+SELECT agent_logs.* FROM agent_logs WHERE {filters} ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT :limit
+
+-- list.agent_id --
+{also}agent_logs.agent_id = :agent_id
+
+-- list.session_id --
+agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
+
+-- list.log_level --
+{also}agent_logs.log_level = :log_level
+
+-- list.log_type --
+{also}agent_logs.log_type = :log_type
+
+-- list.since --
+agent_logs.created_at >= :since
+
+-- list.until --
+agent_logs.created_at < :until
+
+-- list.before --
+(agent_logs.created_at, agent_logs.id)
+    < (SELECT earlier.created_at, earlier.id FROM agent_logs AS earlier WHERE earlier.id = :before)
+
+-- delete --
+DELETE FROM agent_logs WHERE id = :id
+
+-- delete_older --
+-- In pieces, so that no writer waits long.
+DELETE FROM agent_logs WHERE id IN (SELECT id FROM agent_logs WHERE created_at < :until ORDER BY created_at LIMIT :limit)

@@ -1,0 +1,73 @@
+-- create --
+-- A request to a model, with its answer if there is one already.
+INSERT INTO prompts (id, agent_id, prompt_type, prompt_name, prompt_text, response_text, status, model_used, tokens_input,
+                     tokens_output, tokens_cache_read, tokens_cache_write, tokens_cache_write_1h, cost_usd, cost_source,
+                     cost_basis, latency_ms, created_at, completed_at, error_message, details)
+VALUES (:id, :agent_id, :prompt_type, :prompt_name, :prompt_text, :response_text, :status, :model_used, :tokens_input,
+        :tokens_output, :tokens_cache_read, :tokens_cache_write, :tokens_cache_write_1h, :cost_usd, :cost_source,
+        :cost_basis, :latency_ms, :created_at, :completed_at, :error_message, :details)
+
+-- get --
+SELECT prompts.* FROM prompts WHERE id = :id
+
+-- list --
+-- Prompts, the newest first.
+SELECT prompts.* FROM prompts WHERE {filters} ORDER BY prompts.created_at DESC, prompts.id DESC LIMIT :limit
+
+-- list.agent_id --
+{also}prompts.agent_id = :agent_id
+
+-- list.session_id --
+prompts.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
+
+-- list.status --
+{also}prompts.status = :status
+
+-- list.prompt_type --
+{also}prompts.prompt_type = :prompt_type
+
+-- list.model_used --
+{also}prompts.model_used = :model_used
+
+-- list.since --
+prompts.created_at >= :since
+
+-- list.until --
+prompts.created_at < :until
+
+-- list.before --
+(prompts.created_at, prompts.id)
+    < (SELECT earlier.created_at, earlier.id FROM prompts AS earlier WHERE earlier.id = :before)
+
+-- update --
+UPDATE prompts SET {changes} WHERE id = :id
+
+-- change_status --
+-- Only a prompt that has not ended changes its state.
+UPDATE prompts SET {changes} WHERE id = :id AND (status = 'pending' OR status = 'streaming')
+
+-- answer --
+-- The end of a request, whichever way it went. Many are written as one statement.
+UPDATE prompts SET
+    status = answers.column2,
+    response_text = answers.column3,
+    model_used = COALESCE(answers.column4, prompts.model_used),
+    tokens_input = answers.column5,
+    tokens_output = answers.column6,
+    tokens_cache_read = answers.column7,
+    tokens_cache_write = answers.column8,
+    tokens_cache_write_1h = answers.column9,
+    cost_usd = answers.column10,
+    cost_source = answers.column11,
+    cost_basis = answers.column12,
+    latency_ms = answers.column13,
+    completed_at = answers.column14,
+    error_message = answers.column15,
+    details = COALESCE(answers.column16, prompts.details)
+FROM (VALUES (:id, :status, :response_text, :model_used, :tokens_input, :tokens_output, :tokens_cache_read,
+              :tokens_cache_write, :tokens_cache_write_1h, :cost_usd, :cost_source, :cost_basis, :latency_ms, :completed_at,
+              :error_message, :details)) AS answers
+WHERE prompts.id = answers.column1 AND (prompts.status = 'pending' OR prompts.status = 'streaming')
+
+-- delete --
+DELETE FROM prompts WHERE id = :id

@@ -1,0 +1,48 @@
+-- get --
+SELECT session_id, status, started_at, last_activity_at, agent_count, running_count, failed_count, prompt_count,
+    prompt_failed_count, priced_count, unpriced_count, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
+    CASE WHEN priced_count > 0 THEN cost_usd END AS cost_usd, pruned_at
+FROM sessions WHERE session_id = :session_id
+
+-- list --
+-- Sessions, the newest first.
+SELECT session_id, status, started_at, last_activity_at, agent_count, running_count, failed_count, prompt_count,
+    prompt_failed_count, priced_count, unpriced_count, tokens_input, tokens_output, tokens_cache_read, tokens_cache_write,
+    CASE WHEN priced_count > 0 THEN cost_usd END AS cost_usd, pruned_at
+FROM sessions WHERE {filters} ORDER BY sessions.started_at DESC, sessions.session_id DESC LIMIT :limit
+
+-- list.status --
+{also}sessions.status = :status
+
+-- list.since --
+sessions.started_at >= :since
+
+-- list.until --
+sessions.started_at < :until
+
+-- list.before --
+(sessions.started_at, sessions.session_id)
+    < (SELECT earlier.started_at, earlier.session_id FROM sessions AS earlier WHERE earlier.session_id = :before)
+
+-- matching --
+-- The sessions whose name begins with what somebody typed; the newest first.
+SELECT session_id FROM sessions WHERE session_id >= :first AND session_id < :last ORDER BY started_at DESC LIMIT :limit
+
+-- tree --
+-- The agents of a session in the order of their start, with the name of their kind and the totals of their own prompts.
+SELECT agents.*, orchestrator_agents.name, orchestrator_agents.agent_type, 0 AS depth,
+    COALESCE(totals.prompt_count, 0) AS prompt_count, totals.tokens_input, totals.tokens_output
+FROM agents
+JOIN orchestrator_agents ON orchestrator_agents.id = agents.orchestrator_agent_id
+LEFT JOIN (
+    SELECT prompts.agent_id, COUNT(*) AS prompt_count, SUM(prompts.tokens_input) AS tokens_input,
+        SUM(prompts.tokens_output) AS tokens_output
+    FROM prompts JOIN agents AS owners ON owners.id = prompts.agent_id
+    WHERE owners.session_id = :session_id GROUP BY prompts.agent_id
+) AS totals ON totals.agent_id = agents.id
+WHERE agents.session_id = :session_id
+ORDER BY agents.started_at, agents.id
+
+-- delete --
+-- All agents of the session, and the session with the last of them.
+DELETE FROM agents WHERE session_id = :id

@@ -1,0 +1,34 @@
+-- create --
+-- An event that belongs to no agent.
+INSERT INTO system_logs (log_level, component, message, details, created_at, source_key)
+VALUES (:log_level, :component, :message, :details, :created_at, :source_key)
+
+-- get --
+SELECT system_logs.* FROM system_logs WHERE id = :id
+
+-- list --
+-- Logs of the system, the newest first.
+SELECT system_logs.* FROM system_logs WHERE {filters} ORDER BY system_logs.created_at DESC, system_logs.id DESC LIMIT :limit
+
+-- list.log_level --
+{also}system_logs.log_level = :log_level
+
+-- list.component --
+{also}system_logs.component = :component
+
+-- list.since --
+system_logs.created_at >= :since
+
+-- list.until --
+system_logs.created_at < :until
+
+-- list.before --
+(system_logs.created_at, system_logs.id)
+    < (SELECT earlier.created_at, earlier.id FROM system_logs AS earlier WHERE earlier.id = :before)
+
+-- delete --
+DELETE FROM system_logs WHERE id = :id
+
+-- delete_older --
+-- In pieces, so that no writer waits long.
+DELETE FROM system_logs WHERE id IN (SELECT id FROM system_logs WHERE created_at < :until ORDER BY created_at LIMIT :limit)

@@ -1,0 +1,393 @@
+"""Recording while it happens: a run of an agent is a block of code, and so is a request to a model.
+
+Leaving the block ends the row: completed; failed, with the reason, if an exception leaves it; cancelled, if it was cancelled.
+The exception goes on. Where the store is forgiving, none of its own troubles comes through: they are logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from tac_orchestrator import pricing
+from tac_orchestrator.engines.base import Statement
+from tac_orchestrator.errors import InvalidTransition, NotFound, OrchestratorError
+from tac_orchestrator.models import (
+    JsonObject,
+    Lease,
+    LogLevel,
+    LogType,
+    OrchestratorAgent,
+    PromptType,
+    WorkingStatus,
+    storable,
+)
+from tac_orchestrator.tables.agent_logs import AgentLogs
+from tac_orchestrator.tables.agents import ENDED, Agents
+from tac_orchestrator.settings import Settings
+from tac_orchestrator.tables.base import Page, new_id
+from tac_orchestrator.tables.leases import Leases
+from tac_orchestrator.tables.orchestrator_agents import OrchestratorAgents
+from tac_orchestrator.tables.prompts import Prompts
+
+Ending = Literal["completed", "failed", "cancelled"]
+
+_LOG = logging.getLogger("tac_orchestrator")
+_CURRENT: ContextVar[AgentRun | None] = ContextVar("tac_orchestrator_run", default=None)
+_TRACEBACK_FRAMES = 20
+
+
+def current_run() -> AgentRun | None:
+    """The innermost run whose block this code is in."""
+    return _CURRENT.get()
+
+
+@dataclass(slots=True)
+class Recorder:
+    """What runs write to, and how they take its troubles."""
+
+    orchestrator_agents: OrchestratorAgents
+    agents: Agents
+    prompts: Prompts
+    agent_logs: AgentLogs
+    hold_lease: Callable[[], Awaitable[Lease]]
+    forgiving: bool
+
+    async def attempt(self, write: Awaitable[Any]) -> bool:
+        """Whether it was written. A store that is not forgiving raises instead."""
+        try:
+            await write
+        except OrchestratorError as error:
+            self.take(error)
+            return False
+        return True
+
+    def take(self, error: OrchestratorError) -> None:
+        if not self.forgiving:
+            raise error
+        _LOG.warning("not recorded: %s", error)
+
+    def text(self, text: str) -> str:
+        return storable(text) if self.forgiving else text
+
+
+class PromptRun:
+    """A request to a model that is under way."""
+
+    def __init__(self, recorder: Recorder, id: str, text: str, model: str | None) -> None:
+        self.id = id
+        self.prompt_text = text
+        self._model = model
+        self._recorder = recorder
+        self._began = time.perf_counter()
+        self._end: tuple[Ending, Statement] | None = None
+
+    def answer(
+        self,
+        response_text: str | None,
+        *,
+        tokens_input: int | None = None,
+        tokens_output: int | None = None,
+        tokens_cache_read: int | None = None,
+        tokens_cache_write: int | None = None,
+        tokens_cache_write_1h: int | None = None,
+        model_used: str | None = None,
+        cost_usd: Decimal | float | None = None,
+        details: JsonObject | None = None,
+    ) -> None:
+        """What the model said. It is stored when the block ends.
+
+        `tokens_input` includes the cached tokens. A cost that is given counts as reported; else the tokens are priced.
+        """
+        self._close(
+            "completed",
+            response_text=None if response_text is None else self._recorder.text(response_text),
+            tokens_input=tokens_input,
+            tokens_output=tokens_output,
+            tokens_cache_read=tokens_cache_read,
+            tokens_cache_write=tokens_cache_write,
+            tokens_cache_write_1h=tokens_cache_write_1h,
+            model_used=model_used or self._model,
+            cost_usd=cost_usd,
+            details=details,
+        )
+
+    def fail(self, reason: str) -> None:
+        """The request failed, although the block goes on."""
+        self._close("failed", error_message=self._recorder.text(reason))
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Store the end."""
+        if self._end is None and error is not None:
+            self._close(ending_of(error), error_message=reason_of(error))
+        elif self._end is None:
+            self._close("cancelled", error_message="The block ended without an answer.")
+        if self._end is not None:
+            await self._recorder.prompts.write_transition(self.id, *self._end)
+
+    def _close(self, ending: Ending, **answer: Any) -> None:
+        if self._end is not None:
+            raise InvalidTransition("prompt", self.id, current=self._end[0], wanted=ending)
+        latency_ms = round((time.perf_counter() - self._began) * 1000)
+        try:
+            statement = self._recorder.prompts.answer_statement(self.id, status=ending, latency_ms=latency_ms, **answer)
+        except OrchestratorError as error:
+            self._recorder.take(error)
+            statement = self._recorder.prompts.answer_statement(self.id, status="failed", error_message=storable(str(error)))
+        self._end = ending, statement
+
+
+class AgentRun:
+    """An agent at work."""
+
+    def __init__(self, recorder: Recorder, id: str, session_id: str) -> None:
+        self.id = id
+        self.session_id = session_id
+        self._recorder = recorder
+        self._ended = False
+
+    async def log(
+        self, log_type: LogType, message: str, *, log_level: LogLevel = "INFO", details: JsonObject | None = None
+    ) -> None:
+        """Returns once the log is stored."""
+        recorder = self._recorder
+        create = recorder.agent_logs.create(
+            self.id, log_type, recorder.text(message), log_level=log_level, details=details
+        )
+        await recorder.attempt(create)
+
+    def log_soon(
+        self, log_type: LogType, message: str, *, log_level: LogLevel = "INFO", details: JsonObject | None = None
+    ) -> None:
+        """Takes microseconds, and never raises: what cannot be stored is counted and reported."""
+        self._recorder.agent_logs.log_soon(self.id, log_type, message, log_level=log_level, details=details)
+
+    @asynccontextmanager
+    async def prompt(
+        self, prompt_type: PromptType, *, text: str, name: str | None = None, model: str | None = None
+    ) -> AsyncIterator[PromptRun]:
+        """A request to a model. The block asks the model and calls `answer`; until then is its latency."""
+        recorder, id = self._recorder, new_id()
+        pricing.load_soon()
+        text = recorder.text(text)
+        create = recorder.prompts.create(self.id, prompt_type, text, prompt_name=name, model_used=model, id=id)
+        recorded = await recorder.attempt(create)
+        prompt = PromptRun(recorder, id, text, model)
+        try:
+            yield prompt
+        except BaseException as error:
+            if recorded:
+                await _while_raising(prompt.leave(error))
+            raise
+        if recorded:
+            await recorder.attempt(prompt.leave(None))
+
+    def spawn(
+        self,
+        kind: OrchestratorAgent | str,
+        *,
+        status: WorkingStatus = "executing",
+        context: JsonObject | None = None,
+        config: JsonObject | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun]:
+        """A run of another agent, as the child of this one and in the same session."""
+        return run(
+            self._recorder,
+            kind,
+            session_id=self.session_id,
+            parent_agent_id=self.id,
+            status=status,
+            context=context,
+            config=config,
+        )
+
+    async def update(self, **changes: Any) -> None:
+        """Set columns, for example `status="reviewing"` or `context=…`."""
+        if await self._recorder.attempt(self._recorder.agents.update(self.id, **changes)):
+            self._ended = changes.get("status") in ENDED
+
+    async def finish(self) -> None:
+        await self.update(status="completed")
+
+    async def fail(self, reason: str) -> None:
+        """It failed, although the block goes on."""
+        await self.update(status="failed", error_message=self._recorder.text(reason))
+
+    async def cancel(self, reason: str | None = None) -> None:
+        await self.update(status="cancelled", error_message=reason and self._recorder.text(reason))
+
+    async def leave(self, error: BaseException | None) -> None:
+        """Store the end, and for an exception where it came from."""
+        if self._ended:
+            return
+        agents, logs = self._recorder.agents, self._recorder.agent_logs
+        if error is None:
+            ending, statements = "completed", agents.status_statements(self.id, status="completed")
+        else:
+            ending = ending_of(error)
+            statements = agents.status_statements(self.id, status=ending, error_message=reason_of(error))
+            if ending == "failed":
+                details = {"exception": type(error).__name__, "traceback": traceback_of(error)}
+                statements.append(
+                    logs.statement(logs.draft(self.id, "error", reason_of(error), log_level="ERROR", details=details))
+                )
+        self._ended = True
+        await agents.write_status(self.id, statements, wanted=ending)
+
+
+class RunnableAgents(Agents):
+    """The table of agents, and the two ways to be one of them: `run` and `resume`."""
+
+    recorder: Recorder
+    leases: Leases
+    settings: Settings
+
+    def run(
+        self,
+        kind: OrchestratorAgent | str,
+        *,
+        session_id: str | None = None,
+        parent_agent_id: str | None = None,
+        status: WorkingStatus = "executing",
+        context: JsonObject | None = None,
+        config: JsonObject | None = None,
+    ) -> AbstractAsyncContextManager[AgentRun]:
+        """A run of an agent, for as long as the block lasts. `kind` is a kind of agent or its name.
+
+        Without a session it joins the run whose block it is in, as its child; else the session and agent that the environment
+        names, as `tac-orch exec` does; else it begins a session.
+        """
+        session_id, parent_agent_id = self._place(session_id, parent_agent_id)
+        return run(
+            self.recorder,
+            kind,
+            session_id=session_id,
+            parent_agent_id=parent_agent_id,
+            status=status,
+            context=context,
+            config=config,
+        )
+
+    def resume(self, key: str) -> AbstractAsyncContextManager[AgentRun]:
+        """Take up an agent again, also one that has ended, for as long as the block lasts. Raises NotFound."""
+        return resume(self.recorder, key)
+
+    async def close_lost(self) -> Page[str]:
+        """End the agents whose process is gone, as failed. Returns their ids."""
+        closed = list[str]()
+        for lease in await self.leases.lost():
+            seen = f"{lease.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
+            reason = f"Its process ({lease.process_id} on {lease.host}) is gone; it was last seen at {seen}."
+            for key in await self.leases.running_agents(lease):
+                with suppress(InvalidTransition, NotFound):  # somebody else was quicker
+                    await self.fail(key, reason)
+                    closed.append(key)
+        return closed
+
+    def _place(self, session_id: str | None, parent_agent_id: str | None) -> tuple[str, str | None]:
+        outer = current_run()
+        if outer is not None and session_id in {None, outer.session_id}:
+            return outer.session_id, parent_agent_id or outer.id
+        named = self.settings.session_id
+        if named is not None and session_id in {None, named}:
+            return named, parent_agent_id or self.settings.parent_agent_id
+        return session_id or new_id(), parent_agent_id
+
+
+@asynccontextmanager
+async def run(
+    recorder: Recorder,
+    kind: OrchestratorAgent | str,
+    *,
+    session_id: str,
+    parent_agent_id: str | None,
+    status: WorkingStatus,
+    context: JsonObject | None,
+    config: JsonObject | None,
+) -> AsyncIterator[AgentRun]:
+    """See `RunnableAgents.run`."""
+    agent = AgentRun(recorder, new_id(), session_id)
+
+    async def begin() -> None:
+        await recorder.agents.create(
+            await _kind_id(recorder, kind),
+            session_id,
+            id=agent.id,
+            parent_agent_id=parent_agent_id,
+            status=status,
+            context=context,
+            config=config,
+            lease_id=(await recorder.hold_lease()).id,
+        )
+
+    async with _recording(recorder, agent, begin()):
+        yield agent
+
+
+@asynccontextmanager
+async def resume(recorder: Recorder, key: str) -> AsyncIterator[AgentRun]:
+    """See `RunnableAgents.resume`."""
+    row = await recorder.agents.get(key)
+    agent = AgentRun(recorder, row.id, row.session_id)
+
+    async def begin() -> None:
+        lease = await recorder.hold_lease()
+        await recorder.agents.write_status(key, recorder.agents.resume_statements(key, lease.id), wanted="executing")
+
+    async with _recording(recorder, agent, begin()):
+        yield agent
+
+
+@asynccontextmanager
+async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]) -> AsyncIterator[None]:
+    recorded = await recorder.attempt(begin)
+    outer = _CURRENT.set(agent)
+    try:
+        yield
+    except BaseException as error:
+        if recorded:
+            await _while_raising(agent.leave(error))
+        raise
+    else:
+        if recorded:
+            await recorder.attempt(agent.leave(None))
+    finally:
+        _CURRENT.reset(outer)
+
+
+async def _kind_id(recorder: Recorder, kind: OrchestratorAgent | str) -> str:
+    if isinstance(kind, OrchestratorAgent):
+        return kind.id
+    found = await recorder.orchestrator_agents.find(kind)
+    if found is None:
+        raise NotFound("orchestrator_agent", kind, hint="`db.orchestrator_agents.register` makes one.")
+    return found.id
+
+
+async def _while_raising(write: Awaitable[None]) -> None:
+    """An exception is on its way to the caller; a trouble of the store must not take its place."""
+    try:
+        await write
+    except OrchestratorError as error:
+        _LOG.warning("the end is not recorded: %s", error)
+
+
+def ending_of(error: BaseException) -> Ending:
+    return "cancelled" if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)) else "failed"
+
+
+def reason_of(error: BaseException) -> str:
+    text = storable(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def traceback_of(error: BaseException) -> str:
+    return storable("".join(traceback.format_exception(error, limit=-_TRACEBACK_FRAMES)))

@@ -1,0 +1,92 @@
+"""Where the store is and how it behaves, from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tac_orchestrator.errors import InvalidSetting
+
+DATABASE_VARIABLE = "TAC_ORCHESTRATOR_DB"
+DEFAULT_DATABASE = Path("adws", "schema", "orchestrator.db")
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment decides. Each field is documented in docs/settings.md."""
+
+    database: str
+    synchronous: Synchronous = "FULL"
+    busy_timeout_s: float = 30.0
+    redact: bool = True
+    queue_size: int = 10_000
+    session_id: str | None = None
+    parent_agent_id: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, *, start: Path | None = None) -> Settings:
+        """`start` is the folder from which the project is looked for; the current one if None.
+
+        Raises InvalidSetting for a value that makes no sense.
+        """
+        values = os.environ if environment is None else environment
+        return cls(
+            database=values.get(DATABASE_VARIABLE) or str(project_root(start or Path.cwd()) / DEFAULT_DATABASE),
+            synchronous=_synchronous(values.get("TAC_ORCHESTRATOR_SYNCHRONOUS", "FULL")),
+            busy_timeout_s=_number(values, "TAC_ORCHESTRATOR_BUSY_TIMEOUT", 30.0),
+            redact=_switch(values, "TAC_ORCHESTRATOR_REDACT", default=True),
+            queue_size=int(_number(values, "TAC_ORCHESTRATOR_QUEUE_SIZE", 10_000)),
+            session_id=values.get("TAC_ORCHESTRATOR_SESSION_ID") or None,
+            parent_agent_id=values.get("TAC_ORCHESTRATOR_AGENT_ID") or None,
+        )
+
+
+    def at(self, target: str | Path) -> Settings:
+        """The same, for another store."""
+        return replace(self, database=str(target))
+
+
+def project_root(start: Path) -> Path:
+    """The nearest folder upwards that has `adws/` or `.git`, else `start` itself."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / "adws").is_dir() or (folder / ".git").exists():
+            return folder
+    return start
+
+
+def _synchronous(text: str) -> Synchronous:
+    if text.upper() == "FULL":
+        return "FULL"
+    if text.upper() == "NORMAL":
+        return "NORMAL"
+    raise InvalidSetting("TAC_ORCHESTRATOR_SYNCHRONOUS", text, "FULL or NORMAL")
+
+
+def _number(values: Mapping[str, str], name: str, default: float) -> float:
+    text = values.get(name)
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1e9:
+        raise InvalidSetting(name, text, "a number above 0")
+    return number
+
+
+def _switch(values: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = values.get(name, "").lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    if text:
+        raise InvalidSetting(name, text, "1 or 0")
+    return default

@@ -1,0 +1,104 @@
+"""Events in the lives of agents."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from tac_orchestrator.engines.base import Statement
+from tac_orchestrator.errors import OrchestratorError
+from tac_orchestrator.models import AgentLog, JsonObject, LogLevel, LogType
+from tac_orchestrator.tables.base import Page, Table, now
+
+_LOG = logging.getLogger("tac_orchestrator")
+
+
+class AgentLogs(Table[AgentLog]):
+    kind = "agent_log"
+    name = "agent_logs"
+    model = AgentLog
+
+    async def create(
+        self,
+        agent_id: str,
+        log_type: LogType,
+        message: str,
+        *,
+        log_level: LogLevel = "INFO",
+        details: JsonObject | None = None,
+        created_at: datetime | None = None,
+    ) -> AgentLog:
+        row = self.draft(agent_id, log_type, message, log_level=log_level, details=details, created_at=created_at)
+        outcomes = await self._write(self._insert("create", row))
+        return row.model_copy(update={"id": outcomes[0].first_id or None})
+
+    async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
+        return await self._insert_many(self._new(**{"created_at": now(), **row}) for row in rows)
+
+    def log_soon(
+        self,
+        agent_id: str,
+        log_type: LogType,
+        message: str,
+        *,
+        log_level: LogLevel = "INFO",
+        details: JsonObject | None = None,
+    ) -> None:
+        """Have a log written without waiting for it. Never raises: what cannot be written is counted and reported."""
+        try:
+            row = self.draft(agent_id, log_type, message, log_level=log_level, details=details)
+            statement = self.statement(row)
+        except OrchestratorError as error:
+            _LOG.warning("a log was refused: %s", error)
+        else:
+            self._sink.post(statement)
+
+    async def list(
+        self,
+        *,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+        log_level: LogLevel | None = None,
+        log_type: LogType | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> Page[AgentLog]:
+        """The newest first. `before` is the id of the last row of the page before."""
+        filters = {
+            "agent_id": agent_id,
+            "session_id": session_id,
+            "log_type": log_type,
+            "log_level": log_level,
+            "since": since,
+            "until": until,
+        }
+        return await self._list(filters, limit=limit, before=before)
+
+    def draft(
+        self,
+        agent_id: str,
+        log_type: LogType,
+        message: str,
+        *,
+        log_level: LogLevel = "INFO",
+        details: JsonObject | None = None,
+        created_at: datetime | None = None,
+    ) -> AgentLog:
+        """A checked row that is not stored yet. Raises InvalidRecord."""
+        return self._new(
+            agent_id=agent_id,
+            log_level=log_level,
+            log_type=log_type,
+            message=message,
+            details=details,
+            created_at=created_at or now(),
+        )
+
+    def statement(self, *rows: AgentLog) -> Statement:
+        """What stores these rows, to be committed together with something else."""
+        return self._insert("create", *rows)

@@ -1,0 +1,202 @@
+"""Requests to models, and their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from tac_orchestrator import pricing
+from tac_orchestrator.engines.base import Statement
+from tac_orchestrator.errors import InvalidTransition, NotFound
+from tac_orchestrator.models import (
+    Count,
+    CostSource,
+    Id,
+    JsonObject,
+    Money,
+    Name,
+    Prompt,
+    PromptStatus,
+    PromptType,
+    Row,
+    Text,
+    Time,
+)
+from tac_orchestrator.tables.base import Page, Table, invalid, new_id, now
+
+_ENDED = frozenset(("completed", "failed", "cancelled"))
+_PRICED_BY = frozenset(("model_used", "tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "cost_usd"))
+
+
+class _Answer(Row):
+    """The columns that the end of a request sets."""
+
+    id: Id
+    status: PromptStatus
+    response_text: Text | None = None
+    model_used: Name | None = None
+    tokens_input: Count | None = None
+    tokens_output: Count | None = None
+    tokens_cache_read: Count | None = None
+    tokens_cache_write: Count | None = None
+    tokens_cache_write_1h: Count | None = None
+    cost_usd: Money | None = None
+    cost_source: CostSource | None = None
+    cost_basis: Text | None = None
+    latency_ms: Count | None = None
+    completed_at: Time
+    error_message: Text | None = None
+    details: JsonObject | None = None
+
+
+class Prompts(Table[Prompt]):
+    kind = "prompt"
+    name = "prompts"
+    model = Prompt
+
+    async def create(
+        self,
+        agent_id: str,
+        prompt_type: PromptType,
+        prompt_text: str,
+        *,
+        prompt_name: str | None = None,
+        status: PromptStatus = "pending",
+        model_used: str | None = None,
+        created_at: datetime | None = None,
+        id: str | None = None,
+        **answer: Any,
+    ) -> Prompt:
+        """A request; with `answer`, one that has been answered already: any other columns of Prompt."""
+        row = self._draft(
+            agent_id=agent_id,
+            prompt_type=prompt_type,
+            prompt_text=prompt_text,
+            prompt_name=prompt_name,
+            status=status,
+            model_used=model_used,
+            created_at=created_at,
+            id=id,
+            **answer,
+        )
+        await self._write(self._insert("create", row))
+        return row
+
+    async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Prompts in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
+        return await self._insert_many(self._draft(**row) for row in rows)
+
+    async def answer(self, key: str, response_text: str | None = None, **answer: Any) -> None:
+        """End a request: `answer` are the other columns that its end sets. Raises NotFound and InvalidTransition.
+
+        A cost that is given counts as reported. Without one, the tokens are priced; `model_used` says at what price.
+        """
+        if answer.get("model_used") is None and answer.get("tokens_input") is not None:
+            answer["model_used"] = (await self.get(key)).model_used
+        statement = self.answer_statement(key, response_text=response_text, **answer)
+        await self.write_transition(key, answer.get("status", "completed"), statement)
+
+    def answer_statement(self, key: str, **answer: Any) -> Statement:
+        """Raises InvalidRecord; the statement, NotFound."""
+        values = {"id": key, "status": "completed", "completed_at": now(), **answer}
+        try:
+            row = _Answer(**_with_cost(values))
+        except ValidationError as error:
+            raise invalid(self.kind, error) from None
+        statement = self._insert("answer", row)
+        statement.missing = NotFound(self.kind, key)
+        return statement
+
+    async def update(self, key: str, **changes: Any) -> None:
+        """Set columns. The state changes only until it has ended. Raises NotFound and InvalidTransition."""
+        if changes.keys() & _PRICED_BY and "cost_source" not in changes:
+            changes |= _new_cost(await self.get(key), changes)
+        if "status" not in changes:
+            await self._write(self._update(key, changes))
+            return
+        if changes["status"] in _ENDED:
+            changes.setdefault("completed_at", now())
+        values = self._checked(changes)
+        query = self._queries["change_status"].changing(values)
+        statement = self._statement(query, {**values, "id": key}, missing=NotFound(self.kind, key))
+        await self.write_transition(key, changes["status"], statement)
+
+    async def list(
+        self,
+        *,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+        status: PromptStatus | None = None,
+        prompt_type: PromptType | None = None,
+        model_used: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> Page[Prompt]:
+        """The newest first. `before` is the id of the last row of the page before."""
+        filters = {
+            "agent_id": agent_id,
+            "session_id": session_id,
+            "status": status,
+            "prompt_type": prompt_type,
+            "model_used": model_used,
+            "since": since,
+            "until": until,
+        }
+        return await self._list(filters, limit=limit, before=before)
+
+    def _draft(self, **values: Any) -> Prompt:
+        values["id"] = values.get("id") or new_id()
+        values["created_at"] = values.get("created_at") or now()
+        if values.get("status") in _ENDED and values.get("completed_at") is None:
+            values["completed_at"] = now()
+        return self._new(**_with_cost(values))
+
+    async def write_transition(self, key: str, wanted: str, statement: Statement) -> None:
+        """Commit the end of a request. Raises NotFound and InvalidTransition."""
+        try:
+            await self._write(statement)
+        except NotFound:
+            current = await self.get(key)
+            raise InvalidTransition(self.kind, key, current=current.status, wanted=wanted) from None
+
+
+_TOKENS = ("tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "tokens_cache_write_1h")
+
+
+def _new_cost(row: Prompt, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What changed tokens mean for the cost. One that was reported stays, unless it is what changes."""
+    if row.cost_source == "reported" and "cost_usd" not in changes:
+        return {}
+    values = _with_cost({**row.model_dump(exclude={"cost_usd", "cost_source", "cost_basis"}), **changes})
+    return {name: values.get(name) for name in ("cost_usd", "cost_source", "cost_basis")}
+
+
+def _with_cost(values: dict[str, Any]) -> dict[str, Any]:
+    """Says where the cost comes from, and prices the tokens if none was given. Unusable values are left to the row's check."""
+    if values.get("cost_source") is not None:
+        return values
+    if values.get("cost_usd") is not None:
+        return {**values, "cost_source": "reported"}
+    if values.get("status") != "completed":
+        return values
+    cost, basis = _priced(values)
+    return {**values, "cost_usd": cost, "cost_source": "unknown" if cost is None else "priced", "cost_basis": basis}
+
+
+def _priced(values: Mapping[str, Any]) -> tuple[Decimal | None, str]:
+    counts = [values.get(name) for name in _TOKENS]
+    if counts[0] is None or counts[1] is None:
+        return None, "the tokens are not known"
+    model = values.get("model_used")
+    if not isinstance(model, str):
+        return None, "the model is not known"
+    if not all(isinstance(count, int) and 0 <= count < 2**63 for count in counts if count is not None):
+        return None, "the tokens are not numbers"
+    found = pricing.price(model, pricing.Tokens(*(count or 0 for count in counts)), values.get("created_at"))
+    return found.cost_usd, found.basis

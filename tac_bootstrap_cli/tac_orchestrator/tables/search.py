@@ -1,0 +1,111 @@
+"""Full-text search over prompts, answers and logs. The newest come first: to rank common words takes seconds.
+
+Recording does not pay for the index; whoever searches brings it up to date first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.errors import InvalidRecord
+from tac_orchestrator.models import SearchHit
+from tac_orchestrator.tables.base import Page, Table
+
+_ENTITIES = ("prompt", "agent_log", "system_log")
+_ROWS_A_STEP = {"prompt": 500, "agent_log": 5000, "system_log": 5000}
+_TERM = re.compile(r'(?P<minus>-)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many rows are in the index, of how many."""
+
+    done: int
+    total: int
+
+
+class Search(Table[SearchHit]):
+    kind = "search"
+    name = "search"
+    model = SearchHit
+
+    async def find(self, words: str, *, limit: int = 50) -> Page[SearchHit]:
+        """The newest rows with all of these words. `"a phrase"`, `begin*`, `-without` and `OR` mean what they mean elsewhere.
+
+        Brings the index up to date first. Raises InvalidRecord if there is no word to look for.
+        """
+        async for _ in self.catch_up():
+            pass
+        values = {"words": match_expression(words), "limit": limit}
+        rows = [raw for entity in _ENTITIES for raw in await self._fetch(self._queries[f"find_{entity}"], **values)]
+        rows.sort(key=lambda raw: raw["created_at"], reverse=True)
+        return [self._row(raw) for raw in rows[:limit]]
+
+    async def catch_up(self) -> AsyncIterator[Progress]:
+        """Put what was written meanwhile into the index, in steps beside which others can write."""
+        for raw in await self._fetch(self._queries["progress"]):
+            if raw["entity"] == "prompt" and raw["position"] and raw["marker"] != raw["marked"]:
+                await self._write(self._statement("rewind", {"entity": "prompt"}))
+        state = {raw["entity"]: raw for raw in await self._fetch(self._queries["progress"])}
+        total = sum(_backlog(state[entity]) for entity in _ENTITIES)
+        done = 0
+        for entity in _ENTITIES:
+            for first, last in _steps(state[entity], _ROWS_A_STEP[entity]):
+                await self._index(entity, last)
+                done += last - first
+                yield Progress(done, total)
+
+    async def _index(self, entity: str, last: int) -> None:
+        values = {"entity": entity, "last": last}
+        names = [f"index_{entity}", "advance"]
+        if entity == "prompt":
+            names = ["number_prompts", *names, "advance_documents"]
+        await self._write(*(self._statement(name, values) for name in names))
+
+
+def match_expression(words: str) -> str:
+    """What people type, in the language of the index, in which nothing that they type is an error."""
+    wanted, unwanted = list[str](), list[str]()
+    for term in _TERM.finditer(words):
+        text = term["phrase"] if term["phrase"] is not None else term["word"]
+        if text == "OR" and term["word"]:
+            wanted.append("OR")
+        elif any(sign.isalnum() for sign in text):
+            (unwanted if term["minus"] else wanted).append(_quoted(text, prefix=term["word"] is not None))
+    expression = " ".join(_joined(wanted))
+    if not expression:
+        raise InvalidRecord("search", "there is no word to look for", field="words", value=words)
+    return " NOT ".join((f"({expression})", *unwanted))
+
+
+def _quoted(text: str, *, prefix: bool) -> str:
+    quoted = '"' + text.rstrip("*").replace('"', '""') + '"'
+    return f"{quoted} *" if prefix and text.endswith("*") else quoted
+
+
+def _joined(terms: list[str]) -> Iterator[str]:
+    """OR stands between two terms or not at all; AND stands everywhere else."""
+    previous = ""
+    for term in terms:
+        if term == "OR":
+            previous = "OR" if previous and previous != "OR" else previous
+            continue
+        if previous:
+            yield "OR" if previous == "OR" else "AND"
+        yield term
+        previous = term
+
+
+def _backlog(state: RawRow) -> int:
+    return max((state["last"] or 0) - state["position"], 0)
+
+
+def _steps(state: RawRow, size: int) -> Iterator[tuple[int, int]]:
+    first, last = state["position"], state["last"] or 0
+    while first < last:
+        step = min(first + size, last)
+        yield first, step
+        first = step

@@ -1,0 +1,49 @@
+"""Events that belong to no agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from tac_orchestrator.models import JsonObject, LogLevel, SystemLog
+from tac_orchestrator.tables.base import Page, Table, now
+
+
+class SystemLogs(Table[SystemLog]):
+    kind = "system_log"
+    name = "system_logs"
+    model = SystemLog
+
+    async def create(
+        self,
+        component: str,
+        message: str,
+        *,
+        log_level: LogLevel = "INFO",
+        details: JsonObject | None = None,
+        created_at: datetime | None = None,
+    ) -> SystemLog:
+        row = self._new(
+            log_level=log_level, component=component, message=message, details=details, created_at=created_at or now()
+        )
+        outcomes = await self._write(self._insert("create", row))
+        return row.model_copy(update={"id": outcomes[0].first_id or None})
+
+    async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
+        return await self._insert_many(self._new(**{"created_at": now(), **row}) for row in rows)
+
+    async def list(
+        self,
+        *,
+        log_level: LogLevel | None = None,
+        component: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        before: int | None = None,
+    ) -> Page[SystemLog]:
+        """The newest first. `before` is the id of the last row of the page before."""
+        filters = {"component": component, "log_level": log_level, "since": since, "until": until}
+        return await self._list(filters, limit=limit, before=before)

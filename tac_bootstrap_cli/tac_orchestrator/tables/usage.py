@@ -1,0 +1,34 @@
+"""What models cost, by any of four groups. Read from totals, so that it takes the same time at any size."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
+
+from tac_orchestrator.errors import InvalidRecord
+from tac_orchestrator.models import Usage
+from tac_orchestrator.tables.base import Page, Table
+
+Group = Literal["model", "day", "agent_type", "session"]
+
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+
+
+class Usages(Table[Usage]):
+    kind = "usage"
+    name = "usage"
+    model = Usage
+
+    async def by(
+        self, group: Group, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
+    ) -> Page[Usage]:
+        """The dearest first; days, the newest first. Whole days (UTC) count: from the day of `since` to the one of `until`.
+
+        Sessions count by the day on which they began.
+        """
+        if group not in get_args(Group):
+            raise InvalidRecord(self.kind, f"it takes {', '.join(get_args(Group))}", field="group", value=group)
+        first = self._checked_filter("since", since or _EVER[0])
+        last = self._checked_filter("until", until or _EVER[1] - timedelta(days=1)) + timedelta(days=1)
+        values = {"since": f"{first:%Y-%m-%d}", "until": f"{last:%Y-%m-%d}", "limit": limit}
+        return [self._row(raw) for raw in await self._fetch(self._queries[f"by_{group}"], **values)]

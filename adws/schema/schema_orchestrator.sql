@@ -357,28 +357,33 @@ CREATE TRIGGER IF NOT EXISTS prompts_delete_totals BEFORE DELETE ON prompts
 BEGIN
     INSERT INTO prompt_postings SELECT * FROM prompt_reversals WHERE prompt_id = OLD.id;
 END;
--- An index for each filter that a list takes, ended by the time that the list is ordered by.
+-- An index for each filter that a list takes, ended by the time that the list is ordered by. The commonest values are left out:
+-- whoever asks for them finds enough in the order of time, and recording them costs an index less.
 
 CREATE INDEX IF NOT EXISTS idx_agents_started ON agents (started_at);
 CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at);
 CREATE INDEX IF NOT EXISTS idx_agents_parent ON agents (parent_agent_id, started_at) WHERE parent_agent_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_prompts_created ON prompts (created_at);
-CREATE INDEX IF NOT EXISTS idx_prompts_type ON prompts (prompt_type, created_at);
+CREATE INDEX IF NOT EXISTS idx_prompts_type ON prompts (prompt_type, created_at)
+WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at) WHERE model_used IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at);
-CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at);
-CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_at);
+CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at) WHERE log_level <> 'INFO';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_at)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 
 CREATE INDEX IF NOT EXISTS idx_system_logs_created ON system_logs (created_at);
 CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at);
 
 CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at);
 CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at);
--- The feed of changes: one row for each row that was created, updated or deleted, in the order of the commits.
--- A listener remembers the last id it has seen and asks for what came after. The oldest rows are trimmed.
--- A change of agents.cost_usd alone has no row of its own: it always follows from a change of a prompt.
+-- The feed of changes: what was created, updated or deleted, in the order of the commits. A listener remembers how far it has
+-- read, and asks for what came after.
+--
+-- A new log needs no row here: logs are only ever added, so that its own id is its place in the feed. Nor does a change of
+-- agents.cost_usd alone, which always follows from a change of a prompt. The oldest rows are trimmed.
 
 CREATE TABLE IF NOT EXISTS changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -433,11 +438,6 @@ BEGIN
     INSERT INTO changes (entity, operation, row_id) VALUES ('prompt', 'delete', OLD.id);
 END;
 
-CREATE TRIGGER IF NOT EXISTS agent_logs_insert_change AFTER INSERT ON agent_logs
-BEGIN
-    INSERT INTO changes (entity, operation, row_id) VALUES ('agent_log', 'insert', NEW.id);
-END;
-
 CREATE TRIGGER IF NOT EXISTS agent_logs_update_change AFTER UPDATE ON agent_logs
 BEGIN
     INSERT INTO changes (entity, operation, row_id) VALUES ('agent_log', 'update', NEW.id);
@@ -446,11 +446,6 @@ END;
 CREATE TRIGGER IF NOT EXISTS agent_logs_delete_change AFTER DELETE ON agent_logs
 BEGIN
     INSERT INTO changes (entity, operation, row_id) VALUES ('agent_log', 'delete', OLD.id);
-END;
-
-CREATE TRIGGER IF NOT EXISTS system_logs_insert_change AFTER INSERT ON system_logs
-BEGIN
-    INSERT INTO changes (entity, operation, row_id) VALUES ('system_log', 'insert', NEW.id);
 END;
 
 CREATE TRIGGER IF NOT EXISTS system_logs_update_change AFTER UPDATE ON system_logs

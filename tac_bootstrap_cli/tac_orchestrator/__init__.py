@@ -31,7 +31,9 @@ from tac_orchestrator.models import (
     Usage,
 )
 from tac_orchestrator.runs import AgentRun, PromptRun, current_run
-from tac_orchestrator.version import VERSION as __version__
+from tac_orchestrator.version import VERSION
+
+__version__ = VERSION
 
 __all__ = [
     "Agent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -64,15 +64,14 @@ class Database(Tables):
             queue_size=settings.queue_size,
             upkeep=lambda: self.changes.trim(),
         )
-        self._unusable: OrchestratorError | None = None
         self._lease: Lease | None = None
         self._leasing = asyncio.Lock()
-        super().__init__(self._engine, self)
-        self.sessions = Sessions(self._engine, self)
-        self.usage = Usages(self._engine, self)
-        self.search = Search(self._engine, self)
-        self.changes = Changes(self._engine, self)
-        self.leases = Leases(self._engine, self)
+        super().__init__(self._engine, self._writer)
+        self.sessions = Sessions(self._engine, self._writer)
+        self.usage = Usages(self._engine, self._writer)
+        self.search = Search(self._engine, self._writer)
+        self.changes = Changes(self._engine, self._writer)
+        self.leases = Leases(self._engine, self._writer)
         self.agents.leases = self.leases
         self.agents.settings = settings
         self.agents.recorder = Recorder(
@@ -106,12 +105,12 @@ class Database(Tables):
             if not self._forgiving:
                 raise
             _LOG.warning("nothing will be recorded: %s", error)
-            self._unusable = error
+            self._writer.refuse(error)
         return self
 
     async def close(self) -> None:
         """Commit what was posted, and let go of the file. Safe to call twice."""
-        if self._writer.has_written and self._unusable is None:
+        if self._writer.has_written:
             await self._say_goodbye()
         await self._engine.close()
         await self._writer.close()  # last, so that SQLite tidies up behind the writer
@@ -129,7 +128,7 @@ class Database(Tables):
         await self._writer.flush()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Tables]:
+    async def transaction(self) -> AsyncGenerator[Tables]:
         """Tables whose writes are committed together when the block ends, and not at all if an exception leaves it.
 
         Nothing is written, and nobody waits, before that. What the block reads is therefore what was there when it began.
@@ -137,16 +136,7 @@ class Database(Tables):
         pending = _Pending()
         yield Tables(self._engine, pending)
         if pending.statements:
-            await self.write(pending.statements)
-
-    async def write(self, statements: list[Statement]) -> Sequence[Outcome]:
-        if self._unusable is not None:
-            raise self._unusable
-        return await self._writer.write(statements)
-
-    def post(self, statement: Statement) -> None:
-        if self._unusable is None:
-            self._writer.post(statement)
+            await self._writer.write(pending.statements)
 
     async def query(self, sql: str, **values: Any) -> list[RawRow]:
         """Any SQL that only reads, with `:named` values. Rows are given as the database keeps them."""
@@ -180,6 +170,9 @@ class _Pending:
     async def write(self, statements: list[Statement]) -> Sequence[Outcome]:
         self.statements += statements
         return [Outcome() for _ in statements]
+
+    async def write_bulk(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
+        return self.write([statement])
 
     def post(self, statement: Statement) -> None:
         self.statements.append(statement)

@@ -1,10 +1,10 @@
 """Brings a database to the schema of today, or refuses it and leaves it as it is.
 
-    nothing there           the whole schema is made
-    current                 nothing to do
-    older                   a snapshot if it holds data, then the missing migrations, each in one transaction
-    made by hand            recognised by what it is made of, then as above
-    newer, altered, foreign refused: SchemaTooNew, SchemaDrift
+nothing there           the whole schema is made
+current                 nothing to do
+older                   a snapshot if it holds data, then the missing migrations, each in one transaction
+made by hand            recognised by what it is made of, then as above
+newer, altered, foreign refused: SchemaTooNew, SchemaDrift
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def _refuse_altered(engine: Engine, found: Inspection, known: tuple[Migration, .
         if applied.number > len(known):
             raise SchemaTooNew(engine.target, found=applied.number, supported=len(known))
         if applied.checksum != known[applied.number - 1].checksum:
-            raise SchemaDrift(
-                engine.target, f"its migration {applied.name} is not the one of this version", hint=_DRIFT_HINT
-            )
+            raise SchemaDrift(engine.target, f"its migration {applied.name} is not the one of this version", hint=_DRIFT_HINT)
 
 
 def _bring_up_to_date(engine: Engine) -> None:

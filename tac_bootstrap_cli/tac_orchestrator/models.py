@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 AgentType = Literal["planner", "builder", "reviewer", "tester", "orchestrator", "utility"]
@@ -29,6 +31,9 @@ Operation = Literal["insert", "update", "delete"]
 MAX_TEXT = 32 * 1024 * 1024
 """Characters that a text may have. Larger ones belong into a file whose path is recorded."""
 
+MAX_NAME = 1000
+"""Characters that a name may have."""
+
 MAX_COST = Decimal(10_000_000)
 """Dollars, exclusive: up to here a REAL holds eight decimals exactly."""
 
@@ -43,9 +48,9 @@ def storable(text: str) -> str:
 
 
 class Kind:
-    """How a column is kept: marks a field type, so that an engine can translate it."""
+    """What a column holds: marks a field type, so that its values can be checked and translated without asking the model."""
 
-    def __init__(self, name: Literal["time", "json", "money"]) -> None:
+    def __init__(self, name: Literal["id", "text", "name", "count", "time", "money", "object", "array"]) -> None:
         self.name = name
 
 
@@ -63,22 +68,50 @@ def _in_utc(value: datetime) -> datetime:
     return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
-def _eight_places(value: Decimal) -> Decimal:
+def eight_places(value: Decimal | float) -> Decimal:
+    """Money as it is kept."""
     return Decimal(repr(round(float(value), 8)))
 
 
-Id = Annotated[
-    str,
-    StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"),
-    BeforeValidator(_identifier),
-]
-Text = Annotated[str, StringConstraints(strict=True, max_length=MAX_TEXT), AfterValidator(_no_nul)]
-Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1000), AfterValidator(_no_nul)]
-Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+def dump_json(value: Any) -> str:
+    """JSON, of which a database takes less than Python does. Raises ValueError, which says what it does not take."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    if (b"null" in text or b"\\u0000" in text) and (fault := _fault_of(value)):
+        raise ValueError(fault)
+    return text.decode()
+
+
+def _fault_of(value: Any) -> str | None:
+    """What orjson writes although it cannot be read back."""
+    if isinstance(value, dict):
+        return next(filter(None, map(_fault_of, (*value, *value.values()))), None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, (list, tuple)):
+        return next(filter(None, map(_fault_of, value)), None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, float) and not isfinite(value):
+        return "holds NaN or infinity, which JSON does not know"
+    if isinstance(value, str) and "\0" in value:
+        return "holds a NUL character, which a database cannot keep in a text"
+    return None
+
+
+def _is_json(value: Any) -> Any:
+    dump_json(value)
+    return value
+
+
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+
+Id = Annotated[str, StringConstraints(to_lower=True, pattern=_UUID), BeforeValidator(_identifier), Kind("id")]
+Text = Annotated[str, StringConstraints(strict=True, max_length=MAX_TEXT), AfterValidator(_no_nul), Kind("text")]
+Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=MAX_NAME), AfterValidator(_no_nul), Kind("name")]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**63), Kind("count")]
 Time = Annotated[AwareDatetime, AfterValidator(_in_utc), Kind("time")]
-Money = Annotated[Decimal, Field(ge=0, lt=MAX_COST, allow_inf_nan=False), AfterValidator(_eight_places), Kind("money")]
-JsonObject = Annotated[dict[str, Any], Kind("json")]
-JsonArray = Annotated[list[Any], Kind("json")]
+Money = Annotated[Decimal, Field(ge=0, lt=MAX_COST, allow_inf_nan=False), AfterValidator(eight_places), Kind("money")]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_is_json), Kind("object")]
+JsonArray = Annotated[list[Any], AfterValidator(_is_json), Kind("array")]
 
 
 class Row(BaseModel):
@@ -222,9 +255,9 @@ class Usage(Row):
 
 
 class Change(Row):
-    """One committed change. `id` orders all changes of all processes; a listener resumes after the last one it has seen."""
+    """One committed change. `position` is how far a listener has read that has seen it, and where it goes on."""
 
-    id: Count
+    position: str
     entity: Entity
     operation: Operation
     row_id: str

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
 
+_TRILLION = Decimal(10**12)
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What a request used. `input` includes both kinds of cached tokens, `cache_write` includes those kept for an hour."""
@@ -36,13 +39,13 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Dollars a token, for a model whose price depends on neither the time nor the size of the request."""
+    """Trillionths of a dollar a token, for a model whose price depends on neither the time nor the size of the request."""
 
-    input: Decimal
-    output: Decimal
-    cache_read: Decimal
-    cache_write: Decimal
-    cache_write_1h: Decimal
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
 
 
 @cache
@@ -66,13 +69,14 @@ def price(model: str, tokens: Tokens, at: datetime | None = None) -> Price:
 
 
 def _linear(rates: _Rates, tokens: Tokens) -> Decimal:
-    return (
+    trillionths = (
         (tokens.input - tokens.cache_read - tokens.cache_write) * rates.input
         + tokens.output * rates.output
         + tokens.cache_read * rates.cache_read
         + (tokens.cache_write - tokens.cache_write_1h) * rates.cache_write
         + tokens.cache_write_1h * rates.cache_write_1h
     )
+    return Decimal(trillionths) / _TRILLION
 
 
 def _calculate(model: str, tokens: Tokens, at: datetime) -> Decimal:
@@ -110,20 +114,22 @@ def _known(model: str) -> tuple[str, _Rates | None] | None:
 
 def _is_fixed(model: ModelInfo) -> bool:
     types = importlib.import_module("genai_prices.types")
-    prices = model.prices
-    return isinstance(prices, types.ModelPrice) and not any(isinstance(one, types.TieredPrices) for one in vars(prices).values())
+    if not isinstance(model.prices, types.ModelPrice):
+        return False
+    return not any(isinstance(one, types.TieredPrices) for one in vars(model.prices).values())
 
 
-def _fixed_rates(model: str) -> _Rates:
+def _fixed_rates(model: str) -> _Rates | None:
+    """None if a rate is no whole number of trillionths."""
     million, now = 1_000_000, datetime.now(UTC)
-
-    def rate(tokens: Tokens) -> Decimal:
-        return _calculate(model, tokens, now) / million
-
-    return _Rates(
-        input=rate(Tokens(million, 0)),
-        output=rate(Tokens(0, million)),
-        cache_read=rate(Tokens(million, 0, cache_read=million)),
-        cache_write=rate(Tokens(million, 0, cache_write=million)),
-        cache_write_1h=rate(Tokens(million, 0, cache_write=million, cache_write_1h=million)),
-    )
+    rates = [
+        _calculate(model, tokens, now) * million
+        for tokens in (
+            Tokens(million, 0),
+            Tokens(0, million),
+            Tokens(million, 0, cache_read=million),
+            Tokens(million, 0, cache_write=million),
+            Tokens(million, 0, cache_write=million, cache_write_1h=million),
+        )
+    ]
+    return _Rates(*map(int, rates)) if all(rate == int(rate) for rate in rates) else None

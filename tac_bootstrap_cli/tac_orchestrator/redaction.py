@@ -73,7 +73,8 @@ FORMATS: tuple[Format, ...] = (
     _format("google_key", "AIza", rf"AIza{_WORD}{{35}}"),
     _format("google_token", "ya29.", rf"ya29\.{_WORD}{{20,400}}"),
     _format("google_client_secret", "GOCSPX-", rf"GOCSPX-{_WORD}{{20,60}}"),
-    _format("slack_token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xapp-", r"(?:xox[abprse]|xapp)-[A-Za-z0-9-]{10,300}", check=_has_digit),
+    _format("slack_token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe-", r"xox[abprse]-[A-Za-z0-9-]{10,300}", check=_has_digit),
+    _format("slack_token", "xapp-", r"xapp-[A-Za-z0-9-]{10,300}", check=_has_digit),
     _format("slack_webhook", "hooks.slack.com/services/", r"hooks\.slack\.com/services/(?P<secret>[\w/]{20,100})"),
     _format("stripe_key", "sk_live_ sk_test_ rk_live_ rk_test_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,250}"),
     _format("webhook_secret", "whsec_", r"whsec_[A-Za-z0-9+/=]{20,100}"),
@@ -100,10 +101,12 @@ FORMATS: tuple[Format, ...] = (
     _format("supabase_token", "sbp_", r"sbp_[0-9a-f]{40}"),
     _format("sentry_token", "sntrys_ sntryu_", r"sntry[su]_[A-Za-z0-9+/=_]{40,400}"),
     _format("grafana_token", "glsa_ glc_", r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_[A-Za-z0-9+/=]{32,400}"),
-    _format("atlassian_token", "ATATT3", rf"ATATT3[A-Za-z0-9_=-]{{50,400}}"),
+    _format("atlassian_token", "ATATT3", r"ATATT3[A-Za-z0-9_=-]{50,400}"),
     _format("figma_token", "figd_", rf"figd_{_WORD}{{30,80}}"),
     _format("telegram_token", ":AA", rf"(?P<secret>:AA{_WORD}{{33}})(?![A-Za-z0-9_-])", inside_words=True),
-    _format("azure_key", "AccountKey= SharedAccessKey=", r"(?:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/]{40,100}={0,2})"),
+    _format(
+        "azure_key", "AccountKey= SharedAccessKey=", r"(?:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/]{40,100}={0,2})"
+    ),
     _format("jwt", "eyJ", rf"eyJ{_WORD}{{10,8000}}\.eyJ{_WORD}{{10,8000}}\.{_WORD}{{10,2000}}"),
     _format(
         "private_key",
@@ -118,7 +121,13 @@ FORMATS: tuple[Format, ...] = (
         r"(?:[Bb]earer|Basic)(?: |%20)(?P<secret>[A-Za-z0-9._~+/-]{16,4000}={0,2})",
         _has_digit,
     ),
-    _format("url_password", "://", r"://[^\s/:@\"'<>]{0,100}:(?P<secret>[^\s/@\"'<>]{1,200})@", inside_words=True, check=_is_no_placeholder),
+    _format(
+        "url_password",
+        "://",
+        r"://[^\s/:@\"'<>]{0,100}:(?P<secret>[^\s/@\"'<>]{1,200})@",
+        inside_words=True,
+        check=_is_no_placeholder,
+    ),
     Format("password", _assigned(_PASSWORD_NAMES), _ASSIGNMENT % 5, _is_password, inside_words=True),
     Format("secret", _assigned(_KEY_NAMES), _ASSIGNMENT % 12, _is_random, inside_words=True),
 )
@@ -176,7 +185,7 @@ def _begins_word(text: str, start: int) -> bool:
     before = text[max(0, start - 3) : start]
     if not before or not (before[-1].isalnum() or before[-1] == "_"):
         return True
-    return before[-2:-1] == "\\" and before[-1] in "nrtbf" or re.fullmatch(r"%[0-9A-Fa-f]{2}", before) is not None
+    return (before[-2:-1] == "\\" and before[-1] in "nrtbf") or re.fullmatch(r"%[0-9A-Fa-f]{2}", before) is not None
 
 
 @cache

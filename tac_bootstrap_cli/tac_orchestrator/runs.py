@@ -10,12 +10,13 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
 from tac_orchestrator import pricing
 from tac_orchestrator.engines.base import Statement
@@ -30,9 +31,9 @@ from tac_orchestrator.models import (
     WorkingStatus,
     storable,
 )
+from tac_orchestrator.settings import Settings
 from tac_orchestrator.tables.agent_logs import AgentLogs
 from tac_orchestrator.tables.agents import ENDED, Agents
-from tac_orchestrator.settings import Settings
 from tac_orchestrator.tables.base import Page, new_id
 from tac_orchestrator.tables.leases import Leases
 from tac_orchestrator.tables.orchestrator_agents import OrchestratorAgents
@@ -80,15 +81,36 @@ class Recorder:
 
 
 class PromptRun:
-    """A request to a model that is under way."""
+    """A request to a model: a block in which the model is asked and `answer` is called. Its length is the latency.
 
-    def __init__(self, recorder: Recorder, id: str, text: str, model: str | None) -> None:
+    The request is handed to the store when the block first waits for something, and its end is awaited when the block ends. A
+    block that never waits is written once.
+    """
+
+    def __init__(self, recorder: Recorder, id: str, text: str, model: str | None, create: Statement | None) -> None:
         self.id = id
         self.prompt_text = text
         self._model = model
         self._recorder = recorder
+        self._create = create
         self._began = time.perf_counter()
         self._end: tuple[Ending, Statement] | None = None
+        self._planned: asyncio.Handle | None = None
+        self._stored: Awaitable[Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._create is not None:
+            self._planned = asyncio.get_running_loop().call_soon(self._store, self._create)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._create is None or self._planned is None:
+            return
+        self._planned.cancel()
+        leave = self._leave(self._create, error)
+        await (self._recorder.attempt(leave) if error is None else _while_raising(leave))
 
     def answer(
         self,
@@ -124,25 +146,35 @@ class PromptRun:
         """The request failed, although the block goes on."""
         self._close("failed", error_message=self._recorder.text(reason))
 
-    async def leave(self, error: BaseException | None) -> None:
-        """Store the end."""
+    def _close(self, ending: Ending, **end: Any) -> None:
+        if self._end is not None:
+            raise InvalidTransition("prompt", self.id, current=self._end[0], wanted=ending)
+        latency_ms = round((time.perf_counter() - self._began) * 1000)
+        prompts = self._recorder.prompts
+        try:
+            statement = prompts.answer_statement(self.id, status=ending, latency_ms=latency_ms, **end)
+        except OrchestratorError as error:
+            self._recorder.take(error)
+            statement = prompts.answer_statement(self.id, status="failed", error_message=storable(str(error)))
+        self._end = ending, statement
+
+    def _store(self, create: Statement) -> None:
+        """The block waits for something: have the request stored meanwhile."""
+        self._stored = self._recorder.prompts.write(create)
+
+    async def _leave(self, create: Statement, error: BaseException | None) -> None:
         if self._end is None and error is not None:
             self._close(ending_of(error), error_message=reason_of(error))
         elif self._end is None:
             self._close("cancelled", error_message="The block ended without an answer.")
-        if self._end is not None:
-            await self._recorder.prompts.write_transition(self.id, *self._end)
-
-    def _close(self, ending: Ending, **answer: Any) -> None:
-        if self._end is not None:
-            raise InvalidTransition("prompt", self.id, current=self._end[0], wanted=ending)
-        latency_ms = round((time.perf_counter() - self._began) * 1000)
-        try:
-            statement = self._recorder.prompts.answer_statement(self.id, status=ending, latency_ms=latency_ms, **answer)
-        except OrchestratorError as error:
-            self._recorder.take(error)
-            statement = self._recorder.prompts.answer_statement(self.id, status="failed", error_message=storable(str(error)))
-        self._end = ending, statement
+        assert self._end is not None
+        ending, end = self._end
+        prompts = self._recorder.prompts
+        if self._stored is None:
+            await prompts.write(prompts.answered(create, end))
+        else:
+            await self._stored
+            await prompts.write_transition(self.id, ending, end)
 
 
 class AgentRun:
@@ -159,9 +191,7 @@ class AgentRun:
     ) -> None:
         """Returns once the log is stored."""
         recorder = self._recorder
-        create = recorder.agent_logs.create(
-            self.id, log_type, recorder.text(message), log_level=log_level, details=details
-        )
+        create = recorder.agent_logs.create(self.id, log_type, recorder.text(message), log_level=log_level, details=details)
         await recorder.attempt(create)
 
     def log_soon(
@@ -170,25 +200,16 @@ class AgentRun:
         """Takes microseconds, and never raises: what cannot be stored is counted and reported."""
         self._recorder.agent_logs.log_soon(self.id, log_type, message, log_level=log_level, details=details)
 
-    @asynccontextmanager
-    async def prompt(
-        self, prompt_type: PromptType, *, text: str, name: str | None = None, model: str | None = None
-    ) -> AsyncIterator[PromptRun]:
-        """A request to a model. The block asks the model and calls `answer`; until then is its latency."""
-        recorder, id = self._recorder, new_id()
+    def prompt(self, prompt_type: PromptType, *, text: str, name: str | None = None, model: str | None = None) -> PromptRun:
+        """A request to a model, for as long as the block lasts. Raises InvalidRecord before the model is asked."""
         pricing.load_soon()
-        text = recorder.text(text)
-        create = recorder.prompts.create(self.id, prompt_type, text, prompt_name=name, model_used=model, id=id)
-        recorded = await recorder.attempt(create)
-        prompt = PromptRun(recorder, id, text, model)
+        recorder, id, text = self._recorder, new_id(), self._recorder.text(text)
         try:
-            yield prompt
-        except BaseException as error:
-            if recorded:
-                await _while_raising(prompt.leave(error))
-            raise
-        if recorded:
-            await recorder.attempt(prompt.leave(None))
+            create = recorder.prompts.statement(self.id, prompt_type, text, prompt_name=name, model_used=model, id=id)
+        except OrchestratorError as error:
+            recorder.take(error)
+            create = None
+        return PromptRun(recorder, id, text, model, create)
 
     def spawn(
         self,
@@ -236,9 +257,7 @@ class AgentRun:
             statements = agents.status_statements(self.id, status=ending, error_message=reason_of(error))
             if ending == "failed":
                 details = {"exception": type(error).__name__, "traceback": traceback_of(error)}
-                statements.append(
-                    logs.statement(logs.draft(self.id, "error", reason_of(error), log_level="ERROR", details=details))
-                )
+                statements.append(logs.statement(self.id, "error", reason_of(error), log_level="ERROR", details=details))
         self._ended = True
         await agents.write_status(self.id, statements, wanted=ending)
 
@@ -312,7 +331,7 @@ async def run(
     status: WorkingStatus,
     context: JsonObject | None,
     config: JsonObject | None,
-) -> AsyncIterator[AgentRun]:
+) -> AsyncGenerator[AgentRun]:
     """See `RunnableAgents.run`."""
     agent = AgentRun(recorder, new_id(), session_id)
 
@@ -333,7 +352,7 @@ async def run(
 
 
 @asynccontextmanager
-async def resume(recorder: Recorder, key: str) -> AsyncIterator[AgentRun]:
+async def resume(recorder: Recorder, key: str) -> AsyncGenerator[AgentRun]:
     """See `RunnableAgents.resume`."""
     row = await recorder.agents.get(key)
     agent = AgentRun(recorder, row.id, row.session_id)
@@ -347,7 +366,7 @@ async def resume(recorder: Recorder, key: str) -> AsyncIterator[AgentRun]:
 
 
 @asynccontextmanager
-async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]) -> AsyncIterator[None]:
+async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]) -> AsyncGenerator[None]:
     recorded = await recorder.attempt(begin)
     outer = _CURRENT.set(agent)
     try:

@@ -45,7 +45,6 @@ class Settings:
             parent_agent_id=values.get("TAC_ORCHESTRATOR_AGENT_ID") or None,
         )
 
-
     def at(self, target: str | Path) -> Settings:
         """The same, for another store."""
         return replace(self, database=str(target))

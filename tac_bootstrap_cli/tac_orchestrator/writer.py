@@ -1,8 +1,8 @@
 """One writer a process: a thread that commits whatever has queued up.
 
-Callers hand over statements and await the commit. What is handed over while a commit is under way forms the next one, so that
-all who wait share the cost of making it durable. A caller that is cancelled before its turn leaves no trace; after that, its
-write is made as a whole.
+Callers hand over statements and await the commit. What the tasks of an event loop write in one of its rounds goes to the
+thread together, and what gathers while a commit is under way forms the next one, so that all who wait share the cost of making
+it durable. A caller that is cancelled before its turn leaves no trace; after that, its write is made as a whole.
 
 `post` is for logs that nobody waits for. Their queue is bounded; what does not fit is counted, not kept.
 """
@@ -15,8 +15,9 @@ import logging
 import os
 import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+import weakref
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -46,49 +47,67 @@ class _Request(Unit):
     """A unit and who waits for it, if anybody does."""
 
     future: asyncio.Future[Sequence[Outcome]] | None = None
-    posted: bool = False
+    pulses: bool = False
     stops: bool = False
 
 
 class Writer:
     """Hands units to an engine, on a thread of its own. `write` is for tasks, `post` for any thread."""
 
-    def __init__(
-        self, engine: Engine, *, redactor: Redactor | None, queue_size: int, upkeep: Callable[[], Statement]
-    ) -> None:
+    def __init__(self, engine: Engine, *, redactor: Redactor | None, queue_size: int, upkeep: Callable[[], Statement]) -> None:
         self._engine = engine
-        self._upkeep = upkeep
-        self._rows_since_upkeep = 0
         self._redactor = redactor
         self._queue_size = queue_size
-        self._queue: SimpleQueue[_Request] = SimpleQueue()
+        self._upkeep = upkeep
+        self._queue: SimpleQueue[list[_Request]] = SimpleQueue()
+        self._round: list[_Request] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._process_id = os.getpid()
-        self._closed = False
+        self._refusal: OrchestratorError | None = None
         self._waiting_posts = 0
+        self._rows_since_upkeep = 0
         self._pulse: Pulse | None = None
         self._pulse_interval_s = 0.0
         self.dropped = 0
         self.failed = 0
+        _LIVING.add(self)
 
-    async def write(self, statements: list[Statement]) -> Sequence[Outcome]:
+    def write(self, statements: list[Statement]) -> Awaitable[Sequence[Outcome]]:
         """Returns once the statements are committed, all of them; raises if none is."""
-        future = asyncio.get_running_loop().create_future()
-        self._put(_Request(statements, future=future))
-        return await future
+        if self._refusal is not None:
+            raise self._refusal
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Sequence[Outcome]] = loop.create_future()
+        self._round.append(_Request(statements, future))
+        if len(self._round) == 1:
+            loop.call_soon(self._end_round)
+        return future
+
+    async def write_bulk(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
+        """`write` for many rows: their secrets are taken out on yet another thread, while the one before is committed."""
+        counts: list[Unit] = []
+        if self._redactor is not None:
+            counts = await asyncio.to_thread(_scrub, [Unit([statement])], self._redactor)
+            statement.scrubbed = True
+        return self.write([statement, *(count for unit in counts for count in unit.statements)])
 
     def post(self, statement: Statement) -> None:
         """Have it committed some time soon. Never raises and never waits."""
-        try:
-            self._put(_Request([statement], posted=True))
-        except OrchestratorError:
-            self.dropped += 1
+        with self._lock:
+            if self._refusal is not None or self._waiting_posts >= self._queue_size:
+                self.dropped += 1
+                return
+            self._waiting_posts += 1
+        self._end_round(_Request([statement]))
 
     async def flush(self) -> None:
         """Returns once everything that was handed over before is committed."""
         if self._thread is not None:
             await self.write([])
+
+    def refuse(self, reason: OrchestratorError) -> None:
+        """Take nothing any more; `write` raises this."""
+        self._refusal = reason
 
     @property
     def has_written(self) -> bool:
@@ -103,34 +122,28 @@ class Writer:
         """Commit what is left, and let go of the database."""
         await asyncio.to_thread(self._stop, None)
 
-    def _put(self, request: _Request) -> None:
-        if os.getpid() != self._process_id:
-            raise DatabaseUnavailable(
-                self._engine.target, "this store was opened by the parent process", hint="Open it again after the fork."
-            )
+    def _end_round(self, *posted: _Request) -> None:
+        """Hand over what has gathered, in the order in which it came."""
         with self._lock:
-            if self._closed:
-                raise DatabaseUnavailable(self._engine.target, "this store has been closed")
+            gathered, self._round = self._round, []
+            gathered += posted
+            self._queue.put(gathered)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="tac-orchestrator-writer", daemon=True)
-                self._thread.start()
-                atexit.register(self._stop, _EXIT_PATIENCE_S)
-            if request.posted:
-                if self._waiting_posts >= self._queue_size:
-                    self.dropped += 1
-                    return
-                self._waiting_posts += 1
-            self._queue.put(request)
+                self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="tac-orchestrator-writer", daemon=True)
+        self._thread.start()
+        atexit.register(self._stop, _EXIT_PATIENCE_S)
 
     def _stop(self, patience_s: float | None) -> None:
         with self._lock:
-            if self._closed:
+            thread, self._thread = self._thread, None
+            self._refusal = DatabaseUnavailable(self._engine.target, "this store has been closed")
+            if thread is None:
                 return
-            self._closed = True
-            if self._thread is None:
-                return
-            self._queue.put(_Request([], stops=True))
-        self._thread.join(patience_s)
+            self._queue.put([*self._round, _Request([], stops=True)])
+        thread.join(patience_s)
         atexit.unregister(self._stop)
 
     def _work(self) -> None:
@@ -142,68 +155,86 @@ class Writer:
         self._engine.stop_writing()
 
     def _take(self) -> list[_Request]:
-        """Waits for a request, and takes what has queued up behind it."""
-        first = self._wait()
-        taken = [first] if first is not None else []
-        rows = _row_count(first)
+        """Waits for a round of requests, and takes the rounds that have queued up behind it."""
+        taken = self._wait()
+        rows = sum(map(_row_count, taken))
         while rows < _ROWS_A_COMMIT and not self._queue.empty():
-            taken.append(self._queue.get_nowait())
-            rows += _row_count(taken[-1])
+            following = self._queue.get_nowait()
+            taken += following
+            rows += sum(map(_row_count, following))
+        self._rows_since_upkeep += rows
         return taken
 
-    def _wait(self) -> _Request | None:
-        """The next request; or the pulse, when that is due before one comes."""
+    def _wait(self) -> list[_Request]:
+        """The next round; or the pulse, when that is due before one comes."""
         if self._pulse is None:
             return self._queue.get()
         try:
             return self._queue.get(timeout=self._pulse_interval_s)
         except Empty:
             statement = self._pulse()
-            return None if statement is None else _Request([statement])
+            return [] if statement is None else [_Request([statement], pulses=True)]
 
     def _commit(self, requests: list[_Request]) -> None:
         units: list[Unit] = [request for request in requests if request.statements]
         try:
-            if self._redactor is not None and units:
-                units += _scrub(units, self._redactor)
             if units:
+                if self._redactor is not None:
+                    units += _scrub(units, self._redactor)
                 self._engine.commit(units)
         except Exception as error:  # nobody may wait for ever, whatever happened
             for unit in units:
                 unit.error = error
         self._answer(requests)
-        self._keep_up(units)
+        self._keep_up()
 
-    def _keep_up(self, units: Sequence[Unit]) -> None:
-        self._rows_since_upkeep += sum(_row_count(unit) for unit in units)
+    def _answer(self, requests: list[_Request]) -> None:
+        waiting = [request for request in requests if request.future is not None]
+        if waiting:
+            loop = waiting[0].future.get_loop()  # pyright: ignore[reportOptionalMemberAccess]
+            with suppress(RuntimeError):  # the loop has ended, and its tasks with it
+                loop.call_soon_threadsafe(_resolve, waiting)
+        if len(waiting) < len(requests):
+            self._note_posts([request for request in requests if request.future is None and not request.pulses])
+
+    def _note_posts(self, requests: list[_Request]) -> None:
+        with self._lock:
+            self._waiting_posts -= len(requests)
+        for request in requests:
+            if request.error is not None:
+                self.failed += 1
+                if self.failed & (self.failed - 1) == 0:  # the 1st, 2nd, 4th, 8th…: a flood of one fault stays readable
+                    _LOG.warning("%d posted log(s) could not be stored; the last because: %s", self.failed, request.error)
+
+    def _keep_up(self) -> None:
         if self._rows_since_upkeep >= _ROWS_BETWEEN_UPKEEP:
             self._rows_since_upkeep = 0
             self._engine.commit([Unit([self._upkeep()])])
 
-    def _answer(self, requests: Sequence[_Request]) -> None:
-        waiting = defaultdict[asyncio.AbstractEventLoop, list[_Request]](list)
-        posts = 0
-        for request in requests:
-            if request.future is not None:
-                waiting[request.future.get_loop()].append(request)
-            elif request.posted:
-                posts += 1
-                self._note_failure(request.error)
-        with self._lock:
-            self._waiting_posts -= posts
-        for loop, answered in waiting.items():
-            with suppress(RuntimeError):  # the loop has ended, and its tasks with it
-                loop.call_soon_threadsafe(_resolve, answered)
-
-    def _note_failure(self, error: Exception | None) -> None:
-        if error is not None:
-            self.failed += 1
-            if self.failed & (self.failed - 1) == 0:  # the 1st, 2nd, 4th, 8th…: a flood of one fault stays readable
-                _LOG.warning("%d posted log(s) could not be stored; the last because: %s", self.failed, error)
+    def forget_parent(self) -> None:
+        """After a fork the child has neither our thread nor a right to our connections."""
+        self._lock = threading.Lock()
+        self._thread = None
+        self._refusal = DatabaseUnavailable(
+            self._engine.target, "this store was opened by the parent process", hint="Open it again after the fork."
+        )
 
 
-def _row_count(unit: Unit | None) -> int:
-    return sum(len(statement.rows) for statement in unit.statements) if unit is not None else 0
+_LIVING: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+def _forget_parents() -> None:
+    for writer in _LIVING:
+        writer.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parents)
+
+
+def _row_count(unit: Unit) -> int:
+    statements = unit.statements
+    return len(statements[0].rows) if len(statements) == 1 else sum(len(statement.rows) for statement in statements)
 
 
 def _resolve(requests: Iterable[_Request]) -> None:
@@ -219,20 +250,23 @@ def _resolve(requests: Iterable[_Request]) -> None:
 
 def _scrub(units: Sequence[Unit], redactor: Redactor) -> list[Unit]:
     """Takes the secrets out of all free text; returns the units that count them, where there were any."""
-    statements = [statement for unit in units for statement in unit.statements if statement.query.free_text]
-    texts = [text for statement in statements for text in _free_texts(statement)]
+    texts: list[str] = []
+    for unit in units:
+        for statement in unit.statements:
+            if not statement.scrubbed:
+                texts += _free_texts(statement)
     if not texts or not redactor.suspects(texts):
         return []
     found = Counter[tuple[str, str]]()
-    for statement in statements:
-        if redactor.suspects(list(_free_texts(statement))):
-            statement.rows = [_scrub_row(row, statement, redactor, found) for row in statement.rows]
+    for unit in units:
+        for statement in unit.statements:
+            if not statement.scrubbed and redactor.suspects(_free_texts(statement)):
+                statement.rows = [_scrub_row(row, statement, redactor, found) for row in statement.rows]
     return [Unit([_count(kind, table, number)]) for (kind, table), number in found.items()]
 
 
-def _free_texts(statement: Statement) -> Iterable[str]:
-    places = statement.query.free_text
-    return (text for row in statement.rows for place in places if (text := row[place]))
+def _free_texts(statement: Statement) -> list[str]:
+    return [text for row in statement.rows for place in statement.query.free_text if (text := row[place])]
 
 
 def _scrub_row(

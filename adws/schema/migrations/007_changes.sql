@@ -1,6 +1,8 @@
--- The feed of changes: one row for each row that was created, updated or deleted, in the order of the commits.
--- A listener remembers the last id it has seen and asks for what came after. The oldest rows are trimmed.
--- A change of agents.cost_usd alone has no row of its own: it always follows from a change of a prompt.
+-- The feed of changes: what was created, updated or deleted, in the order of the commits. A listener remembers how far it has
+-- read, and asks for what came after.
+--
+-- A new log needs no row here: logs are only ever added, so that its own id is its place in the feed. Nor does a change of
+-- agents.cost_usd alone, which always follows from a change of a prompt. The oldest rows are trimmed.
 
 CREATE TABLE IF NOT EXISTS changes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -55,11 +57,6 @@ BEGIN
     INSERT INTO changes (entity, operation, row_id) VALUES ('prompt', 'delete', OLD.id);
 END;
 
-CREATE TRIGGER IF NOT EXISTS agent_logs_insert_change AFTER INSERT ON agent_logs
-BEGIN
-    INSERT INTO changes (entity, operation, row_id) VALUES ('agent_log', 'insert', NEW.id);
-END;
-
 CREATE TRIGGER IF NOT EXISTS agent_logs_update_change AFTER UPDATE ON agent_logs
 BEGIN
     INSERT INTO changes (entity, operation, row_id) VALUES ('agent_log', 'update', NEW.id);
@@ -68,11 +65,6 @@ END;
 CREATE TRIGGER IF NOT EXISTS agent_logs_delete_change AFTER DELETE ON agent_logs
 BEGIN
     INSERT INTO changes (entity, operation, row_id) VALUES ('agent_log', 'delete', OLD.id);
-END;
-
-CREATE TRIGGER IF NOT EXISTS system_logs_insert_change AFTER INSERT ON system_logs
-BEGIN
-    INSERT INTO changes (entity, operation, row_id) VALUES ('system_log', 'insert', NEW.id);
 END;
 
 CREATE TRIGGER IF NOT EXISTS system_logs_update_change AFTER UPDATE ON system_logs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,12 +25,14 @@ RawRow = dict[str, Any]
 class Statement:
     """A query with the values of one row or more, in the order of its parameters.
 
-    `missing` is raised, and the unit undone, when the statement finds nothing to change.
+    `missing` is raised, and the unit undone, when the statement finds nothing to change. `scrubbed` says that the rows have
+    been searched for secrets.
     """
 
     query: Query
     rows: list[tuple[Any, ...]]
     missing: OrchestratorError | None = None
+    scrubbed: bool = False
 
 
 @dataclass(slots=True)
@@ -47,15 +49,21 @@ class Unit:
     """Statements that are committed together, and how that went: either `outcomes`, one a statement, or `error`."""
 
     statements: list[Statement]
-    outcomes: Sequence[Outcome] = ()
-    error: Exception | None = None
+    outcomes: Sequence[Outcome] = field(default=(), kw_only=True)
+    error: Exception | None = field(default=None, kw_only=True)
 
 
 class Codec(Protocol):
     """How an engine keeps times and money. Reading never fails: what cannot be understood is given as it is."""
 
-    def time(self, value: datetime) -> Any: ...
-    def money(self, value: Decimal) -> Any: ...
+    def time(self, value: datetime) -> Any:
+        """`value` is in UTC."""
+        ...
+
+    def money(self, value: Decimal | float) -> Any:
+        """Rounded to eight decimals."""
+        ...
+
     def read_time(self, value: Any) -> Any: ...
     def read_money(self, value: Any) -> Any: ...
 
@@ -97,7 +105,9 @@ class Engine(Protocol):
     """A database. `commit` blocks and is called by one thread, the writer's; the rest may be called from any."""
 
     target: str
-    codec: Codec
+
+    @property
+    def codec(self) -> Codec: ...
 
     def create(self) -> None:
         """Make room for a database, if there is none."""

@@ -1,9 +1,11 @@
 """Named queries, kept as SQL in files.
 
-A file holds one table's queries. Each begins with its name, `-- name --`, and a line that says what it is for. Parameters are
-`:named`. A list has a `{filters}` place; the fragments that may stand there are named after it, `-- list.status --`; the first
-that is asked for chooses the index, the others begin with `{also}`, which keeps SQLite from taking theirs. An update has a
-`{changes}` place. A query that PostgreSQL needs worded differently stands in a file of the same name in `postgres/`.
+A file holds one table's queries. Each begins with its name, `-- name --`, and a line that says what it is for, where the name
+does not. Parameters are `:named`.
+
+A list has a `{filters}` place. The fragments that may stand there are named after it, `-- list.status --`. The first that is
+asked for chooses the index; the others begin with `{also}`, which keeps SQLite from taking theirs. Where an index leaves out
+the common values, `-- list.status.common --` is for them. An update has a `{changes}` place.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _FREE_TEXT = frozenset(
 _PARENTS_FIRST = ("leases", "orchestrator_agents", "agents", "prompts", "agent_logs", "system_logs")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
     """One statement. `parameters` are the names of its values, in the order of their places.
 
@@ -41,7 +43,7 @@ class Query:
     row: str | None = field(init=False)
     rank: int = field(init=False)
     free_text: tuple[int, ...] = field(init=False)
-    _marked: dict[tuple[str, int], str] = field(init=False, default_factory=dict[tuple[str, int], str], compare=False, repr=False)
+    _marked: dict[tuple[str, int], str] = field(init=False, default_factory=dict[tuple[str, int], str], repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", tuple(_PARAMETER.findall(self.text)))
@@ -49,12 +51,7 @@ class Query:
         alone = len(rows) == 1 and len(_PARAMETER.findall(rows[0])) == len(self.parameters) > 0 and "RETURNING" not in self.text
         object.__setattr__(self, "row", rows[0] if alone else None)
         object.__setattr__(self, "rank", _rank(self.table, self.text))
-        object.__setattr__(
-            self, "free_text", tuple(place for place, name in enumerate(self.parameters) if name in _FREE_TEXT)
-        )
-
-    def __hash__(self) -> int:
-        return hash(self.name)
+        object.__setattr__(self, "free_text", tuple(place for place, name in enumerate(self.parameters) if name in _FREE_TEXT))
 
     @property
     def table(self) -> str:

@@ -17,10 +17,16 @@ SELECT agent_logs.* FROM agent_logs WHERE {filters} ORDER BY agent_logs.created_
 agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
 
 -- list.log_level --
-{also}agent_logs.log_level = :log_level
+{also}agent_logs.log_level = :log_level AND agent_logs.log_level <> 'INFO'
+
+-- list.log_level.common --
++agent_logs.log_level = :log_level
 
 -- list.log_type --
-{also}agent_logs.log_type = :log_type
+{also}agent_logs.log_type = :log_type AND agent_logs.log_type <> 'milestone' AND agent_logs.log_type <> 'tool_call'
+
+-- list.log_type.common --
++agent_logs.log_type = :log_type
 
 -- list.since --
 agent_logs.created_at >= :since

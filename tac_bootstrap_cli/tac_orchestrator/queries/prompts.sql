@@ -25,6 +25,10 @@ prompts.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :ses
 
 -- list.prompt_type --
 {also}prompts.prompt_type = :prompt_type
+    AND prompts.prompt_type <> 'adw' AND prompts.prompt_type <> 'followup' AND prompts.prompt_type <> 'tool_call'
+
+-- list.prompt_type.common --
++prompts.prompt_type = :prompt_type
 
 -- list.model_used --
 {also}prompts.model_used = :model_used

@@ -29,14 +29,14 @@ class AgentLogs(Table[AgentLog]):
         log_level: LogLevel = "INFO",
         details: JsonObject | None = None,
         created_at: datetime | None = None,
-    ) -> AgentLog:
-        row = self.draft(agent_id, log_type, message, log_level=log_level, details=details, created_at=created_at)
-        outcomes = await self._write(self._insert("create", row))
-        return row.model_copy(update={"id": outcomes[0].first_id or None})
+    ) -> int:
+        """Returns the number that the log gets."""
+        statement = self.statement(agent_id, log_type, message, log_level=log_level, details=details, created_at=created_at)
+        return (await self._sink.write([statement]))[0].first_id
 
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
-        return await self._insert_many(self._new(**{"created_at": now(), **row}) for row in rows)
+        return await self._insert_many({"created_at": now(), **row} for row in rows)
 
     def log_soon(
         self,
@@ -49,8 +49,7 @@ class AgentLogs(Table[AgentLog]):
     ) -> None:
         """Have a log written without waiting for it. Never raises: what cannot be written is counted and reported."""
         try:
-            row = self.draft(agent_id, log_type, message, log_level=log_level, details=details)
-            statement = self.statement(row)
+            statement = self.statement(agent_id, log_type, message, log_level=log_level, details=details)
         except OrchestratorError as error:
             _LOG.warning("a log was refused: %s", error)
         else:
@@ -79,7 +78,7 @@ class AgentLogs(Table[AgentLog]):
         }
         return await self._list(filters, limit=limit, before=before)
 
-    def draft(
+    def statement(
         self,
         agent_id: str,
         log_type: LogType,
@@ -88,17 +87,14 @@ class AgentLogs(Table[AgentLog]):
         log_level: LogLevel = "INFO",
         details: JsonObject | None = None,
         created_at: datetime | None = None,
-    ) -> AgentLog:
-        """A checked row that is not stored yet. Raises InvalidRecord."""
-        return self._new(
-            agent_id=agent_id,
-            log_level=log_level,
-            log_type=log_type,
-            message=message,
-            details=details,
-            created_at=created_at or now(),
-        )
-
-    def statement(self, *rows: AgentLog) -> Statement:
-        """What stores these rows, to be committed together with something else."""
-        return self._insert("create", *rows)
+    ) -> Statement:
+        """What stores a log, to be committed together with something else. Raises InvalidRecord."""
+        values = {
+            "agent_id": agent_id,
+            "log_level": log_level,
+            "log_type": log_type,
+            "message": message,
+            "details": details,
+            "created_at": created_at or now(),
+        }
+        return self._insert("create", values)

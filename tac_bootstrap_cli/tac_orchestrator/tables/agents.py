@@ -36,21 +36,22 @@ class Agents(Table[Agent]):
         id: str | None = None,
     ) -> Agent:
         """A run that somebody else ends. `run` makes one that ends by itself."""
-        row = self._new(
-            id=id or new_id(),
-            orchestrator_agent_id=orchestrator_agent_id,
-            session_id=session_id,
-            parent_agent_id=parent_agent_id,
-            status=status,
-            context=context,
-            config=config,
-            started_at=started_at or now(),
-            completed_at=completed_at or (now() if status in ENDED else None),
-            error_message=error_message,
-            lease_id=lease_id,
-        )
-        await self._write(self._insert("create", row))
-        return row
+        values = {
+            "id": id or new_id(),
+            "orchestrator_agent_id": orchestrator_agent_id,
+            "session_id": session_id,
+            "parent_agent_id": parent_agent_id,
+            "status": status,
+            "context": context,
+            "config": config,
+            "started_at": started_at or now(),
+            "completed_at": completed_at or (now() if status in ENDED else None),
+            "error_message": error_message,
+            "lease_id": lease_id,
+        }
+        statement = self._insert("create", values)
+        await self._write(statement)
+        return self._inserted(statement)
 
     async def list(
         self,

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from itertools import islice
-from math import isfinite
 from operator import attrgetter
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, get_args
-from uuid import UUID
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 
-import orjson
 import uuid_utils
 from pydantic import TypeAdapter, ValidationError
 
 from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
 from tac_orchestrator.errors import InvalidRecord, NotFound, OrchestratorError
-from tac_orchestrator.models import Kind, Name, Row, Time
+from tac_orchestrator.models import Name, Row, Time
 from tac_orchestrator.queries import Query, queries
+from tac_orchestrator.tables.columns import Columns, NotPlain
 
 MAX_PAGE = 100_000
 
-# Values that most rows have. A filter for one of them leaves many rows, so that any other filter goes first.
-_COMMON = frozenset(("completed", "INFO", "DEBUG", "milestone", "tool_call", "adw", "followup"))
+# Values that most rows have: any other filter goes first, and the indexes may leave them out.
+COMMON = frozenset(("completed", "INFO", "DEBUG", "milestone", "tool_call", "adw", "followup"))
 
-_ROWS_A_PIECE = 1000
+_ROWS_A_PIECE = 512
 
 # These restrict the time, by which every index ends: they never need to go first.
 _TIMES = ("since", "until", "before")
@@ -36,7 +33,13 @@ _TIMES = ("since", "until", "before")
 class Sink(Protocol):
     """Where statements go: to the writer, or into a transaction that is being put together."""
 
-    async def write(self, statements: list[Statement]) -> Sequence[Outcome]: ...
+    def write(self, statements: list[Statement]) -> Awaitable[Sequence[Outcome]]:
+        """Hands them over at once; what it returns can be awaited for the commit."""
+        ...
+
+    async def write_bulk(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
+        """The same for many rows, prepared while others are committed. Returns once they are handed over."""
+        ...
 
     def post(self, statement: Statement) -> None: ...
 
@@ -51,8 +54,9 @@ def now() -> datetime:
 
 
 M = TypeVar("M", bound=Row)
+T = TypeVar("T")
 
-Page = list[M]
+Page = list[T]
 """Some rows, in order. It has a name of its own because the tables have a method called `list`."""
 
 
@@ -67,15 +71,7 @@ class Table(Generic[M]):
         self._engine = engine
         self._sink = sink
         self._queries = queries(self.name)
-        self._encoders: Mapping[type, Callable[[Any], Any]] = {
-            datetime: engine.codec.time,
-            Decimal: engine.codec.money,
-            dict: self._dump,
-            list: self._dump,
-            UUID: str,
-        }
-        readers = {"time": engine.codec.read_time, "money": engine.codec.read_money, "json": _load}
-        self._columns = [(name, readers[kind] if kind else None) for name, kind in _columns(self.model)]
+        self._columns = Columns(self.model, engine.codec)
 
     async def get(self, key: str) -> M:
         """Raises NotFound."""
@@ -107,34 +103,30 @@ class Table(Generic[M]):
         except ValidationError as error:
             raise invalid(self.kind, error, field=name) from None
 
-    def _encoded(self, values: Iterable[Any]) -> tuple[Any, ...]:
-        encoders = self._encoders
-        return tuple([encoders[type(value)](value) if type(value) in encoders else value for value in values])
-
-    def _dump(self, value: Any) -> str:
+    def _kept(self, query: Query, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """A row, checked and as the database keeps it. Raises InvalidRecord."""
         try:
-            text = orjson.dumps(value)
-        except TypeError as error:
-            raise InvalidRecord(self.kind, f"not JSON: {error}", value=value) from error
-        if b"null" in text and _has_nan(value):
-            raise InvalidRecord(self.kind, "JSON knows neither NaN nor infinity", value=value)
-        return text.decode()
+            return self._columns.plain(query, values)
+        except NotPlain:
+            return self._columns.encode(_getter(query)(self._new(**values)))
 
     def _row(self, raw: RawRow) -> M:
-        """A row as it is in the store. Nothing is checked: what is there is shown."""
-        return self.model.model_construct(
-            **{name: read(raw[name]) if read and raw[name] is not None else raw[name] for name, read in self._columns}
-        )
+        return self.model.model_construct(**self._columns.read(raw))
 
-    def _insert(self, name: str, *rows: Row) -> Statement:
+    def _insert(self, name: str, values: Mapping[str, Any]) -> Statement:
+        """Raises InvalidRecord."""
         query = self._queries[name]
-        return Statement(query, [self._encoded(_getter(query)(row)) for row in rows])
+        return Statement(query, [self._kept(query, values)])
+
+    def _inserted(self, statement: Statement) -> M:
+        """The row that an insert makes."""
+        return self._row(dict(zip(statement.query.parameters, statement.rows[0], strict=True)))
 
     def _statement(
         self, query: str | Query, values: Mapping[str, Any], *, missing: OrchestratorError | None = None
     ) -> Statement:
         found = self._queries[query] if isinstance(query, str) else query
-        return Statement(found, [self._encoded(values[name] for name in found.parameters)], missing)
+        return Statement(found, [self._columns.encode(values[name] for name in found.parameters)], missing)
 
     def _update(self, key: str, changes: Mapping[str, Any]) -> Statement:
         """Sets columns. Raises InvalidRecord; the statement, NotFound."""
@@ -142,30 +134,28 @@ class Table(Generic[M]):
         query = self._queries["update"].changing(values)
         return self._statement(query, {**values, "id": key}, missing=NotFound(self.kind, key))
 
-    async def _write(self, *statements: Statement) -> Sequence[Outcome]:
-        return await self._sink.write(list(statements))
+    def _write(self, *statements: Statement) -> Awaitable[Sequence[Outcome]]:
+        return self._sink.write(list(statements))
 
-    async def _insert_many(self, rows: Iterable[Row]) -> int:
+    async def _insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """In pieces, one of which is checked while the one before it is committed. Returns how many rows there were.
 
         A bad row ends it with an error; the pieces before its own are stored.
         """
-        count, under_way = 0, None
+        query, iterator = self._queries["create"], iter(rows)
+        count, under_way = 0, list[Awaitable[Any]]()
         try:
-            for piece in batched(rows, _ROWS_A_PIECE):
-                statement = self._insert("create", *piece)
-                if under_way is not None:
-                    await under_way
-                under_way = asyncio.ensure_future(self._write(statement))
-                await asyncio.sleep(0)
+            while piece := [self._kept(query, values) for values in islice(iterator, _ROWS_A_PIECE)]:
+                if len(under_way) == 2:
+                    await under_way.pop(0)
+                under_way.append(await self._sink.write_bulk(Statement(query, piece)))
                 count += len(piece)
         finally:
-            if under_way is not None:
-                await under_way
+            await asyncio.gather(*under_way)
         return count
 
     async def _fetch(self, query: Query, **values: Any) -> list[RawRow]:
-        return await self._engine.fetch(query, self._encoded(values[name] for name in query.parameters))
+        return await self._engine.fetch(query, self._columns.encode(values[name] for name in query.parameters))
 
     async def _first(self, name: str, key: Any) -> M | None:
         query = self._queries[name]
@@ -182,11 +172,18 @@ class Table(Generic[M]):
             wanted["before"] = before
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRecord(self.kind, f"a page has 1 to {MAX_PAGE} rows", field="limit", value=limit)
-        query = self._queries["list"].filtered(sorted(wanted, key=lambda name: (name in _TIMES, wanted[name] in _COMMON)))
+        query = self._queries["list"].filtered(self._fragments(wanted))
         rows = await self._fetch(query, **wanted, limit=limit)
         if not rows and before is not None:
             await self.get(before)
         return [self._row(row) for row in rows]
+
+    def _fragments(self, wanted: Mapping[str, Any]) -> list[str]:
+        """The fragments for these filters, the one that leaves the fewest rows first."""
+        names = sorted(wanted, key=lambda name: (name in _TIMES, wanted[name] in COMMON))
+        return [
+            f"{name}.common" if wanted[name] in COMMON and f"list.{name}.common" in self._queries else name for name in names
+        ]
 
     def _checked_filter(self, name: str, value: Any) -> Any:
         if name in self.model.model_fields:
@@ -217,49 +214,14 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Time)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def batched(rows: Iterable[M], size: int) -> Iterator[list[M]]:
-    """Lists of this many rows, and one of what remains."""
-    iterator = iter(rows)
-    while piece := list(islice(iterator, size)):
-        yield piece
-
-
 @cache
 def _adapter(model: type[Row], name: str) -> TypeAdapter[Any]:
     field = model.model_fields[name]
-    return TypeAdapter(Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation)
-
-
-@cache
-def _columns(model: type[Row]) -> list[tuple[str, str | None]]:
-    """The columns of a model, and how those are kept that are neither text nor number."""
-    return [(name, _kind((field.annotation, *field.metadata))) for name, field in model.model_fields.items()]
-
-
-def _kind(hints: Iterable[Any]) -> str | None:
-    for hint in hints:
-        if isinstance(hint, Kind):
-            return hint.name
-        if found := _kind(get_args(hint)):
-            return found
-    return None
+    hints: Any = (field.annotation, *field.metadata)
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[hints] if field.metadata else field.annotation)  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
+    return adapter
 
 
 @cache
 def _getter(query: Query) -> Callable[[Row], tuple[Any, ...]]:
     return attrgetter(*query.parameters)
-
-
-def _load(text: Any) -> Any:
-    try:
-        return orjson.loads(text)
-    except (TypeError, ValueError):
-        return text
-
-
-def _has_nan(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_nan(item) for item in value.values())  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, (list, tuple)):
-        return any(_has_nan(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
-    return isinstance(value, float) and not isfinite(value)

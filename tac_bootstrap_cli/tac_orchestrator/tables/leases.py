@@ -31,16 +31,17 @@ class Leases(Table[Lease]):
     async def acquire(self) -> Lease:
         """The lease of this process."""
         at = now()
-        lease = self._new(
-            id=new_id(),
-            host=this_host(),
-            process_id=os.getpid(),
-            process_started_at=started_at(os.getpid()).isoformat(),
-            acquired_at=at,
-            heartbeat_at=at,
-        )
-        await self._write(self._insert("create", lease))
-        return lease
+        values = {
+            "id": new_id(),
+            "host": this_host(),
+            "process_id": os.getpid(),
+            "process_started_at": started_at(os.getpid()).isoformat(),
+            "acquired_at": at,
+            "heartbeat_at": at,
+        }
+        statement = self._insert("create", values)
+        await self._write(statement)
+        return self._inserted(statement)
 
     def pulse(self, lease: Lease) -> Statement:
         return self._statement("pulse", {"id": lease.id, "heartbeat_at": now()})

@@ -25,12 +25,12 @@ class OrchestratorAgents(Table[OrchestratorAgent]):
         id: str | None = None,
     ) -> OrchestratorAgent:
         """Raises AlreadyExists if the name is taken."""
-        row = self._draft(name, agent_type, description, capabilities, default_model, id)
+        statement = self._insert("create", _values(name, agent_type, description, capabilities, default_model, id))
         try:
-            await self._write(self._insert("create", row))
+            await self._write(statement)
         except AlreadyExists as error:
             raise AlreadyExists(self.kind, name, hint="`register` takes the one that exists.") from error
-        return row
+        return self._inserted(statement)
 
     async def register(
         self,
@@ -42,10 +42,10 @@ class OrchestratorAgents(Table[OrchestratorAgent]):
         default_model: str | None = None,
     ) -> OrchestratorAgent:
         """The kind of agent of this name, made if there is none. One that exists stays as it is."""
-        draft = self._draft(name, agent_type, description, capabilities, default_model, None)
+        statement = self._insert("register", _values(name, agent_type, description, capabilities, default_model, None))
         found = await self.find(name)
         if found is None:
-            await self._write(self._insert("register", draft))
+            await self._write(statement)
             found = await self.find(name)
         if found is None:
             raise NotFound(self.kind, name, hint="It was deleted in the same moment. Try again.")
@@ -64,23 +64,23 @@ class OrchestratorAgents(Table[OrchestratorAgent]):
         """Set columns. Raises NotFound, and AlreadyExists if another has the new name."""
         await self._write(self._update(key, changes))
 
-    def _draft(
-        self,
-        name: str,
-        agent_type: AgentType,
-        description: str | None,
-        capabilities: JsonArray | None,
-        default_model: str | None,
-        id: str | None,
-    ) -> OrchestratorAgent:
-        created_at = now()
-        return self._new(
-            id=id or new_id(),
-            name=name,
-            agent_type=agent_type,
-            description=description,
-            capabilities=capabilities,
-            default_model=default_model,
-            created_at=created_at,
-            updated_at=created_at,
-        )
+
+def _values(
+    name: str,
+    agent_type: AgentType,
+    description: str | None,
+    capabilities: JsonArray | None,
+    default_model: str | None,
+    id: str | None,
+) -> dict[str, Any]:
+    created_at = now()
+    return {
+        "id": id or new_id(),
+        "name": name,
+        "agent_type": agent_type,
+        "description": description,
+        "capabilities": capabilities,
+        "default_model": default_model,
+        "created_at": created_at,
+        "updated_at": created_at,
+    }

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pydantic import ValidationError
-
 from tac_orchestrator import pricing
-from tac_orchestrator.engines.base import Statement
+from tac_orchestrator.engines.base import Engine, Statement
 from tac_orchestrator.errors import InvalidTransition, NotFound
 from tac_orchestrator.models import (
-    Count,
     CostSource,
+    Count,
     Id,
     JsonObject,
     Money,
@@ -26,7 +24,7 @@ from tac_orchestrator.models import (
     Text,
     Time,
 )
-from tac_orchestrator.tables.base import Page, Table, invalid, new_id, now
+from tac_orchestrator.tables.base import Page, Sink, Table, new_id, now
 
 _ENDED = frozenset(("completed", "failed", "cancelled"))
 _PRICED_BY = frozenset(("model_used", "tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "cost_usd"))
@@ -53,10 +51,27 @@ class _Answer(Row):
     details: JsonObject | None = None
 
 
+class _Answers(Table[_Answer]):
+    kind = "prompt"
+    name = "prompts"
+    model = _Answer
+
+    def statement(self, values: dict[str, Any]) -> Statement:
+        statement = self._insert("answer", _with_cost(values))
+        statement.missing = NotFound(self.kind, values["id"])
+        return statement
+
+
 class Prompts(Table[Prompt]):
     kind = "prompt"
     name = "prompts"
     model = Prompt
+
+    def __init__(self, engine: Engine, sink: Sink) -> None:
+        super().__init__(engine, sink)
+        self._answers = _Answers(engine, sink)
+        columns = self._queries["create"].parameters
+        self._answer_places = [columns.index(name) for name in self._queries["answer"].parameters]
 
     async def create(
         self,
@@ -72,10 +87,10 @@ class Prompts(Table[Prompt]):
         **answer: Any,
     ) -> Prompt:
         """A request; with `answer`, one that has been answered already: any other columns of Prompt."""
-        row = self._draft(
-            agent_id=agent_id,
-            prompt_type=prompt_type,
-            prompt_text=prompt_text,
+        statement = self.statement(
+            agent_id,
+            prompt_type,
+            prompt_text,
             prompt_name=prompt_name,
             status=status,
             model_used=model_used,
@@ -83,12 +98,21 @@ class Prompts(Table[Prompt]):
             id=id,
             **answer,
         )
-        await self._write(self._insert("create", row))
-        return row
+        await self._write(statement)
+        return self._inserted(statement)
+
+    def statement(self, agent_id: str, prompt_type: PromptType, prompt_text: str, **columns: Any) -> Statement:
+        """What stores a request. Raises InvalidRecord."""
+        values = {"agent_id": agent_id, "prompt_type": prompt_type, "prompt_text": prompt_text, **columns}
+        return self._insert("create", _completed(values))
+
+    def write(self, statement: Statement) -> Awaitable[Any]:
+        """Hands it over at once; what it returns can be awaited for the commit."""
+        return self._write(statement)
 
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Prompts in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
-        return await self._insert_many(self._draft(**row) for row in rows)
+        return await self._insert_many(map(_completed, map(dict, rows)))
 
     async def answer(self, key: str, response_text: str | None = None, **answer: Any) -> None:
         """End a request: `answer` are the other columns that its end sets. Raises NotFound and InvalidTransition.
@@ -100,16 +124,17 @@ class Prompts(Table[Prompt]):
         statement = self.answer_statement(key, response_text=response_text, **answer)
         await self.write_transition(key, answer.get("status", "completed"), statement)
 
+    def answered(self, create: Statement, answer: Statement) -> Statement:
+        """What stores a request together with its answer, if neither has been stored yet."""
+        row = list(create.rows[0])
+        for place, value in zip(self._answer_places, answer.rows[0], strict=True):
+            if value is not None:
+                row[place] = value
+        return Statement(create.query, [tuple(row)])
+
     def answer_statement(self, key: str, **answer: Any) -> Statement:
         """Raises InvalidRecord; the statement, NotFound."""
-        values = {"id": key, "status": "completed", "completed_at": now(), **answer}
-        try:
-            row = _Answer(**_with_cost(values))
-        except ValidationError as error:
-            raise invalid(self.kind, error) from None
-        statement = self._insert("answer", row)
-        statement.missing = NotFound(self.kind, key)
-        return statement
+        return self._answers.statement({"id": key, "status": "completed", "completed_at": now(), **answer})
 
     async def update(self, key: str, **changes: Any) -> None:
         """Set columns. The state changes only until it has ended. Raises NotFound and InvalidTransition."""
@@ -150,13 +175,6 @@ class Prompts(Table[Prompt]):
         }
         return await self._list(filters, limit=limit, before=before)
 
-    def _draft(self, **values: Any) -> Prompt:
-        values["id"] = values.get("id") or new_id()
-        values["created_at"] = values.get("created_at") or now()
-        if values.get("status") in _ENDED and values.get("completed_at") is None:
-            values["completed_at"] = now()
-        return self._new(**_with_cost(values))
-
     async def write_transition(self, key: str, wanted: str, statement: Statement) -> None:
         """Commit the end of a request. Raises NotFound and InvalidTransition."""
         try:
@@ -177,16 +195,24 @@ def _new_cost(row: Prompt, changes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values.get(name) for name in ("cost_usd", "cost_source", "cost_basis")}
 
 
+def _completed(values: dict[str, Any]) -> dict[str, Any]:
+    """A new row, with what follows from the values that it was given."""
+    values["id"] = values.get("id") or new_id()
+    values["created_at"] = values.get("created_at") or now()
+    if values.get("status") in _ENDED:
+        values["completed_at"] = values.get("completed_at") or now()
+    return _with_cost(values)
+
+
 def _with_cost(values: dict[str, Any]) -> dict[str, Any]:
     """Says where the cost comes from, and prices the tokens if none was given. Unusable values are left to the row's check."""
-    if values.get("cost_source") is not None:
-        return values
-    if values.get("cost_usd") is not None:
-        return {**values, "cost_source": "reported"}
-    if values.get("status") != "completed":
-        return values
-    cost, basis = _priced(values)
-    return {**values, "cost_usd": cost, "cost_source": "unknown" if cost is None else "priced", "cost_basis": basis}
+    if values.get("cost_source") is None:
+        if values.get("cost_usd") is not None:
+            values["cost_source"] = "reported"
+        elif values.get("status") == "completed":
+            values["cost_usd"], values["cost_basis"] = _priced(values)
+            values["cost_source"] = "unknown" if values["cost_usd"] is None else "priced"
+    return values
 
 
 def _priced(values: Mapping[str, Any]) -> tuple[Decimal | None, str]:
@@ -196,7 +222,7 @@ def _priced(values: Mapping[str, Any]) -> tuple[Decimal | None, str]:
     model = values.get("model_used")
     if not isinstance(model, str):
         return None, "the model is not known"
-    if not all(isinstance(count, int) and 0 <= count < 2**63 for count in counts if count is not None):
+    if not all(count is None or (type(count) is int and 0 <= count < 2**63) for count in counts):
         return None, "the tokens are not numbers"
     found = pricing.price(model, pricing.Tokens(*(count or 0 for count in counts)), values.get("created_at"))
     return found.cost_usd, found.basis

@@ -23,16 +23,20 @@ class SystemLogs(Table[SystemLog]):
         log_level: LogLevel = "INFO",
         details: JsonObject | None = None,
         created_at: datetime | None = None,
-    ) -> SystemLog:
-        row = self._new(
-            log_level=log_level, component=component, message=message, details=details, created_at=created_at or now()
-        )
-        outcomes = await self._write(self._insert("create", row))
-        return row.model_copy(update={"id": outcomes[0].first_id or None})
+    ) -> int:
+        """Returns the number that the log gets."""
+        values = {
+            "log_level": log_level,
+            "component": component,
+            "message": message,
+            "details": details,
+            "created_at": created_at or now(),
+        }
+        return (await self._write(self._insert("create", values)))[0].first_id
 
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
-        return await self._insert_many(self._new(**{"created_at": now(), **row}) for row in rows)
+        return await self._insert_many({"created_at": now(), **row} for row in rows)
 
     async def list(
         self,

@@ -6,7 +6,7 @@ Its limits: one writer at a time over all processes (they queue, see `turns`), a
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,9 @@ class SqliteEngine:
         return installation.difference(objects, scripts)
 
     @contextmanager
-    def install(self) -> Iterator[installation.SqliteInstallation]:
-        with self._translating(), self._turns.turn(), closing(open_writer(self.path, self._settings)) as connection:
+    def install(self) -> Generator[installation.SqliteInstallation]:
+        turns = Turns(self.path, self._settings.busy_timeout_s)
+        with self._translating(), turns, closing(open_writer(self.path, self._settings)) as connection:
             files.make_private(self.path)
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -85,10 +86,13 @@ class SqliteEngine:
 
     def commit(self, units: Sequence[Unit]) -> None:
         try:
-            with self._turns.turn():
+            self._turns.begin()
+            try:
                 if self._writer is None:
                     self._writer = open_writer(self.path, self._settings)
                 commit(self._writer, units, self.target)
+            finally:
+                self._turns.end()
         except (DatabaseBusy, sqlite.Error, OSError) as error:
             reason = error if isinstance(error, OrchestratorError) else translated(error, self.target)
             for unit in units:
@@ -117,7 +121,7 @@ class SqliteEngine:
             return installation.inspect(connection)
 
     @contextmanager
-    def _translating(self) -> Iterator[None]:
+    def _translating(self) -> Generator[None]:
         try:
             yield
         except (sqlite.Error, OSError) as error:

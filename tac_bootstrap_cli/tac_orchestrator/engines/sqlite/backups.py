@@ -30,7 +30,7 @@ def backup(source: Path, copy: Path, settings: Settings, progress: Progress | No
         partial.unlink(missing_ok=True)
         create_private(partial)
         _copy(source, partial, settings, progress)
-        os.replace(partial, copy)
+        partial.replace(copy)
     except BaseException:
         partial.unlink(missing_ok=True)
         copy.unlink(missing_ok=True)

@@ -6,8 +6,8 @@ are few and large: rows for the same query become one statement, and a lone writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from tac_orchestrator.engines.base import Outcome, RawRow, Statement, Unit
@@ -17,24 +17,33 @@ from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.queries import Query
 
 # A run of rows is cut into statements of these sizes, so that a few prepared statements serve every length.
-_SIZES = (64, 16, 4, 1)
+_SIZES = (512, 64, 16, 4, 1)
 
 
 def commit(connection: sqlite.Connection, units: Sequence[Unit], target: str) -> None:
     """Leaves in each unit what its statements did, or its error. Raises nothing that a unit is to blame for."""
     try:
-        if len(units) == 1 and _is_single_row(units[0]):
-            units[0].outcomes = [_run(connection, units[0].statements[0])]
-        else:
+        if not _is_one_statement(units):
             _commit_together(connection, units)
+        elif len(units) == 1:
+            units[0].outcomes = (_run(connection, units[0].statements[0]),)
+        else:
+            _run_merged(connection, {units[0].statements[0].query: list(units)})
     except OrchestratorError as error:
         _settle(connection, units, error, target)
     except Exception as error:
         _settle(connection, units, translated(error, target), target)
 
 
-def _is_single_row(unit: Unit) -> bool:
-    return len(unit.statements) == 1 and len(unit.statements[0].rows) == 1
+def _is_one_statement(units: Sequence[Unit]) -> bool:
+    """Whether all of it is one SQL statement, which is a transaction by itself."""
+    query = units[0].statements[0].query
+    rows = 0
+    for unit in units:
+        if len(unit.statements) != 1 or unit.statements[0].query is not query:
+            return False
+        rows += len(unit.statements[0].rows)
+    return rows == 1 or (query.row is not None and rows in _SIZES)
 
 
 def _settle(connection: sqlite.Connection, units: Sequence[Unit], error: OrchestratorError, target: str) -> None:
@@ -55,13 +64,18 @@ def _settle(connection: sqlite.Connection, units: Sequence[Unit], error: Orchest
 
 
 def _commit_together(connection: sqlite.Connection, units: Sequence[Unit]) -> None:
+    """Units of one statement that takes many rows may change places with their like, so that equal queries meet. Every other
+    unit keeps its place among them."""
     connection.execute("BEGIN IMMEDIATE")
-    for segment in _segments(units):
-        if isinstance(segment, Unit):
-            segment.outcomes = [_run(connection, statement) for statement in segment.statements]
+    runs: dict[Query, list[Unit]] = {}
+    for unit in units:
+        query = unit.statements[0].query
+        if query.row is not None and len(unit.statements) == 1:
+            runs.setdefault(query, []).append(unit)
         else:
-            for query, run in groupby(segment, key=_query_of):
-                _run_merged(connection, query, list(run))
+            _run_merged(connection, runs)
+            unit.outcomes = [_run(connection, statement) for statement in unit.statements]
+    _run_merged(connection, runs)
     connection.execute("COMMIT")
 
 
@@ -80,41 +94,30 @@ def _commit_one_by_one(connection: sqlite.Connection, units: Sequence[Unit], tar
     connection.execute("COMMIT")
 
 
-def _query_of(unit: Unit) -> Query:
-    return unit.statements[0].query
-
-
-def _segments(units: Sequence[Unit]) -> Iterator[Unit | list[Unit]]:
-    """Units of one statement that takes many rows may change places with their like, so that equal queries meet. Every other
-    unit keeps its place."""
-    for mergeable, group in groupby(units, key=_can_merge):
-        if mergeable:
-            yield sorted(group, key=_rank)
-        else:
-            yield from group
-
-
-def _can_merge(unit: Unit) -> bool:
-    return len(unit.statements) == 1 and unit.statements[0].query.row is not None
-
-
-def _rank(unit: Unit) -> tuple[int, str]:
-    query = unit.statements[0].query
-    return query.rank, query.name
-
-
-def _run_merged(connection: sqlite.Connection, query: Query, units: list[Unit]) -> None:
-    rows = list(chain.from_iterable(unit.statements[0].rows for unit in units))
-    done = _run_rows(connection, query, rows)
-    if done.changed != len(rows):  # somebody's row is missing: undo, and ask each
+def _run_merged(connection: sqlite.Connection, runs: dict[Query, list[Unit]]) -> None:
+    for query in sorted(runs, key=_rank):
+        units = runs[query]
+        rows = list(chain.from_iterable([unit.statements[0].rows for unit in units]))
+        done = _run_rows(connection, query, rows)
+        if done.changed != len(rows):
+            _refuse_missing(units)
+        first_id = done.first_id
         for unit in units:
-            if unit.statements[0].missing is not None:
-                raise unit.statements[0].missing
-    first_id = done.first_id
+            count = len(unit.statements[0].rows)
+            unit.outcomes = (Outcome(first_id, count),)
+            first_id += count
+    runs.clear()
+
+
+def _rank(query: Query) -> int:
+    return query.rank
+
+
+def _refuse_missing(units: Sequence[Unit]) -> None:
+    """Somebody's row is missing. Raising makes `_settle` ask each unit for itself."""
     for unit in units:
-        count = len(unit.statements[0].rows)
-        unit.outcomes = [Outcome(first_id, count)]
-        first_id += count
+        if unit.statements[0].missing is not None:
+            raise unit.statements[0].missing
 
 
 def _run(connection: sqlite.Connection, statement: Statement) -> Outcome:
@@ -127,12 +130,13 @@ def _run(connection: sqlite.Connection, statement: Statement) -> Outcome:
 def _run_rows(connection: sqlite.Connection, query: Query, rows: list[tuple[Any, ...]]) -> Outcome:
     """The numbers that rows get within one transaction have no gaps, so that the last one tells them all."""
     outcome = Outcome()
-    sizes = _SIZES if query.row is not None else (1,)
-    start = 0
+    if len(rows) == 1:
+        _execute(connection, query, 1, rows[0], outcome)
+        return outcome
+    start, sizes = 0, _SIZES if query.row is not None else (1,)
     for size in sizes:
         while len(rows) - start >= size:
-            values = rows[start] if size == 1 else tuple(chain.from_iterable(rows[start : start + size]))
-            _execute(connection, query, size, values, outcome)
+            _execute(connection, query, size, list(chain.from_iterable(rows[start : start + size])), outcome)
             start += size
     outcome.first_id -= len(rows) - 1
     return outcome
@@ -140,14 +144,13 @@ def _run_rows(connection: sqlite.Connection, query: Query, rows: list[tuple[Any,
 
 def _execute(connection: sqlite.Connection, query: Query, size: int, values: Sequence[Any], outcome: Outcome) -> None:
     cursor = connection.execute(query.with_marks("?", size), values)
-    if cursor.description is not None:
+    if cursor.description is None:
+        outcome.changed += cursor.rowcount
+        outcome.first_id = cursor.lastrowid or 0
+    else:
         returned = as_dicts(cursor)
         outcome.returned = [*outcome.returned, *returned]
         outcome.changed += len(returned)
-    else:
-        outcome.changed += cursor.rowcount
-        outcome.first_id = cursor.lastrowid or 0
-    cursor.close()
 
 
 def as_dicts(cursor: sqlite.Cursor) -> list[RawRow]:

@@ -54,12 +54,16 @@ def inspect(connection: sqlite.Connection) -> Inspection:
     return Inspection(
         is_ours=application == APPLICATION_ID,
         is_empty=not found and application in {0, APPLICATION_ID},
-        holds_data={"orchestrator_agents", "system_logs"} <= found.keys() and bool(connection.execute(_HOLDS_DATA).fetchone()[0]),
+        holds_data=_holds_data(connection) if {"orchestrator_agents", "system_logs"} <= found.keys() else False,
         version=connection.execute("PRAGMA user_version").fetchone()[0],
         applied=tuple(AppliedMigration(*row) for row in applied),
         objects=found,
         schema_hash=structure.structure_hash(found, structure.created_names(whole_schema())),
     )
+
+
+def _holds_data(connection: sqlite.Connection) -> bool:
+    return bool(connection.execute(_HOLDS_DATA).fetchone()[0])
 
 
 def difference(found: Mapping[str, str], scripts: Sequence[str]) -> str | None:

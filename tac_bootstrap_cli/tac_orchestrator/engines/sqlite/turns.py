@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tac_orchestrator.engines.sqlite.files import PRIVATE, side_file
@@ -31,43 +29,40 @@ class Turns:
         self._descriptor: int | None = None
         self._waiter: threading.Thread | None = None
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Waits until it is our turn. Raises DatabaseBusy when that takes longer than our patience."""
+    def begin(self) -> None:
+        """Returns when it is our turn. Raises DatabaseBusy when that takes longer than our patience."""
         if fcntl is None:
-            yield
             return
-        descriptor = self._open()
-        self._acquire(descriptor)
-        try:
-            yield
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        if self._descriptor is not None and self._waiter is None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _open(self) -> int:
         if self._descriptor is None:
             flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(self._path, flags, PRIVATE)
-        return self._descriptor
-
-    def _acquire(self, descriptor: int) -> None:
-        assert fcntl is not None
         if self._waiter is None:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._waiter = threading.Thread(target=fcntl.flock, args=(descriptor, fcntl.LOCK_EX), daemon=True)
-                self._waiter.start()
-            else:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
+            except BlockingIOError:
+                self._waiter = threading.Thread(target=fcntl.flock, args=(self._descriptor, fcntl.LOCK_EX), daemon=True)
+                self._waiter.start()
         # The kernel's queue cannot be left, so a thread stands in it: if it is still there when our patience ends, its place
         # serves the next attempt.
         self._waiter.join(self._patience_s)
         if self._waiter.is_alive():
             raise DatabaseBusy(f"{self._target} has been held by another process for {self._patience_s:g} s.")
         self._waiter = None
+
+    def end(self) -> None:
+        """Let the next one write."""
+        if fcntl is not None and self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def __enter__(self) -> None:
+        self.begin()
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()
+        self.close()
+
+    def close(self) -> None:
+        if self._descriptor is not None and self._waiter is None:
+            os.close(self._descriptor)
+            self._descriptor = None

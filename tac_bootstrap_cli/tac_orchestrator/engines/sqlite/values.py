@@ -6,17 +6,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-_TIME_LENGTH = len("YYYY-MM-DD HH:MM:SS.ffffff")
+import orjson
 
 
 class SqliteCodec:
     """See `engines.base.Codec`. Times sort as text, together with those that SQLite's datetime('now') makes."""
 
     def time(self, value: datetime) -> str:
-        return value.isoformat(" ", "microseconds")[:_TIME_LENGTH]
+        if value.microsecond:  # orjson writes a time four times as fast, but leaves out a fraction of 0
+            return orjson.dumps(value)[1:27].decode().replace("T", " ")
+        return value.isoformat(" ", "microseconds")[:26]
 
-    def money(self, value: Decimal) -> float:
-        return float(value)
+    def money(self, value: Decimal | float) -> float:
+        return round(float(value), 8)
 
     def read_time(self, value: Any) -> Any:
         try:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import urlsplit
 
 from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
 from tac_orchestrator.engines.sqlite import SqliteEngine
 from tac_orchestrator.errors import DatabaseUnavailable, InvalidSetting, OrchestratorError
 from tac_orchestrator.migrations import prepare
-from tac_orchestrator.models import Lease
+from tac_orchestrator.models import AgentType, Lease
 from tac_orchestrator.queries import Query
 from tac_orchestrator.redaction import redactor
 from tac_orchestrator.runs import Recorder, RunnableAgents
@@ -31,6 +32,9 @@ from tac_orchestrator.tables.sessions import Sessions
 from tac_orchestrator.tables.system_logs import SystemLogs
 from tac_orchestrator.tables.usage import Usages
 from tac_orchestrator.writer import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _LOG = logging.getLogger("tac_orchestrator")
 
@@ -138,10 +142,30 @@ class Database(Tables):
         if pending.statements:
             await self._writer.write(pending.statements)
 
+    def recorded(
+        self, name: str, *, agent_type: AgentType = "utility", session_id: str | None = None
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
+        """A decorator: each call of the function is a run of the agent `name`. One that is called by another is its child."""
+
+        def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+            @wraps(function)
+            async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+                await self.orchestrator_agents.register(name, agent_type=agent_type)
+                async with self.agents.run(name, session_id=session_id):
+                    return await function(*args, **kwargs)
+
+            return call
+
+        return decorate
+
     async def query(self, sql: str, **values: Any) -> list[RawRow]:
         """Any SQL that only reads, with `:named` values. Rows are given as the database keeps them."""
         query = Query("query", sql)
         return await self._engine.fetch(query, [values[name] for name in query.parameters])
+
+    async def raw_connection(self) -> Any:
+        """A connection of the driver's own, for SQL of your own. Close it before the store."""
+        return await self._engine.raw_connection()
 
     async def _hold_lease(self) -> Lease:
         async with self._leasing:

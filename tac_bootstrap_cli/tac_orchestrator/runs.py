@@ -10,8 +10,8 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
@@ -49,6 +49,16 @@ _TRACEBACK_FRAMES = 20
 def current_run() -> AgentRun | None:
     """The innermost run whose block this code is in."""
     return _CURRENT.get()
+
+
+@contextmanager
+def inside(agent: AgentRun) -> Generator[None]:
+    """Code in this block is in the block of that run."""
+    outer = _CURRENT.set(agent)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(outer)
 
 
 @dataclass(slots=True)
@@ -368,18 +378,15 @@ async def resume(recorder: Recorder, key: str) -> AsyncGenerator[AgentRun]:
 @asynccontextmanager
 async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]) -> AsyncGenerator[None]:
     recorded = await recorder.attempt(begin)
-    outer = _CURRENT.set(agent)
     try:
-        yield
+        with inside(agent):
+            yield
     except BaseException as error:
         if recorded:
             await _while_raising(agent.leave(error))
         raise
-    else:
-        if recorded:
-            await recorder.attempt(agent.leave(None))
-    finally:
-        _CURRENT.reset(outer)
+    if recorded:
+        await recorder.attempt(agent.leave(None))
 
 
 async def _kind_id(recorder: Recorder, kind: OrchestratorAgent | str) -> str:

@@ -137,6 +137,10 @@ class Engine(Protocol):
 
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]: ...
 
+    async def raw_connection(self) -> Any:
+        """A connection of the driver's own, for SQL of the user's own. Whoever asks for it closes it."""
+        ...
+
     async def generation(self) -> object:
         """A value that changes with every commit of any process."""
         ...

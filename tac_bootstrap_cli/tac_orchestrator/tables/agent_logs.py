@@ -10,7 +10,7 @@ from typing import Any
 from tac_orchestrator.engines.base import Statement
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.models import AgentLog, JsonObject, LogLevel, LogType
-from tac_orchestrator.tables.base import Page, Table, now
+from tac_orchestrator.tables.base import PIECE, Page, Table, now
 
 _LOG = logging.getLogger("tac_orchestrator")
 
@@ -54,6 +54,15 @@ class AgentLogs(Table[AgentLog]):
             _LOG.warning("a log was refused: %s", error)
         else:
             self._sink.post(statement)
+
+    async def delete_older(self, until: datetime) -> int:
+        """Those made before this time, in pieces beside which others can write. Returns how many there were."""
+        count = 0
+        while True:
+            outcomes = await self._write(self._statement("delete_older", {"until": until, "limit": PIECE}))
+            count += outcomes[0].changed
+            if outcomes[0].changed < PIECE:
+                return count
 
     async def list(
         self,

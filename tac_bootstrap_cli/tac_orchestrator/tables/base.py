@@ -24,7 +24,8 @@ MAX_PAGE = 100_000
 # Values that most rows have: any other filter goes first, and the indexes may leave them out.
 COMMON = frozenset(("completed", "INFO", "DEBUG", "milestone", "tool_call", "adw", "followup"))
 
-_ROWS_A_PIECE = 512
+PIECE = 512
+"""Rows that are written or deleted in one commit where there are many."""
 
 # These restrict the time, by which every index ends: they never need to go first.
 _TIMES = ("since", "until", "before")
@@ -145,7 +146,7 @@ class Table(Generic[M]):
         query, iterator = self._queries["create"], iter(rows)
         count, under_way = 0, list[Awaitable[Any]]()
         try:
-            while piece := [self._kept(query, values) for values in islice(iterator, _ROWS_A_PIECE)]:
+            while piece := [self._kept(query, values) for values in islice(iterator, PIECE)]:
                 if len(under_way) == 2:
                     await under_way.pop(0)
                 under_way.append(await self._sink.write_bulk(Statement(query, piece)))
@@ -218,8 +219,8 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 def _adapter(model: type[Row], name: str) -> TypeAdapter[Any]:
     field = model.model_fields[name]
     hints: Any = (field.annotation, *field.metadata)
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[hints] if field.metadata else field.annotation)  # pyright: ignore[reportArgumentType, reportInvalidTypeForm]
-    return adapter
+    hint: Any = Annotated[hints] if field.metadata else field.annotation  # pyright: ignore[reportInvalidTypeForm]
+    return TypeAdapter[Any](hint)
 
 
 @cache

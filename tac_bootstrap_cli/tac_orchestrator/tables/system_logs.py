@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tac_orchestrator.models import JsonObject, LogLevel, SystemLog
-from tac_orchestrator.tables.base import Page, Table, now
+from tac_orchestrator.tables.base import PIECE, Page, Table, now
 
 
 class SystemLogs(Table[SystemLog]):
@@ -37,6 +37,15 @@ class SystemLogs(Table[SystemLog]):
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
         return await self._insert_many({"created_at": now(), **row} for row in rows)
+
+    async def delete_older(self, until: datetime) -> int:
+        """Those made before this time, in pieces beside which others can write. Returns how many there were."""
+        count = 0
+        while True:
+            outcomes = await self._write(self._statement("delete_older", {"until": until, "limit": PIECE}))
+            count += outcomes[0].changed
+            if outcomes[0].changed < PIECE:
+                return count
 
     async def list(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tac_orchestrator.engines.sqlite.commits import commit
 from tac_orchestrator.engines.sqlite.connections import open_probe, open_writer
 from tac_orchestrator.engines.sqlite.faults import translated
 from tac_orchestrator.engines.sqlite.library import sqlite
-from tac_orchestrator.engines.sqlite.readers import Readers
+from tac_orchestrator.engines.sqlite.readers import Readers, connect
 from tac_orchestrator.engines.sqlite.turns import Turns
 from tac_orchestrator.engines.sqlite.values import SqliteCodec
 from tac_orchestrator.errors import DatabaseBusy, OrchestratorError, SchemaDrift
@@ -109,6 +110,11 @@ class SqliteEngine:
 
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         return self._readers.stream(query.with_marks("?"), values)
+
+    async def raw_connection(self) -> Any:
+        connection = await connect(partial(open_writer, self.path, self._settings))
+        connection.isolation_level = "DEFERRED"  # as people expect it: a transaction begins by itself and ends with commit()
+        return connection
 
     async def generation(self) -> int:
         return await self._readers.generation()

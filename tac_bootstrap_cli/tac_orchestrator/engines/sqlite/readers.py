@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -77,12 +77,17 @@ class Readers:
                     self._free.append(connection)
 
     async def _open(self) -> aiosqlite.Connection:
-        connection = aiosqlite.Connection(partial(open_reader, self._path, self._settings), _CHUNK_ROWS)
-        # A connection that is never closed would keep the interpreter from exiting (omnilib/aiosqlite#299).
-        connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage]
-        await connection
-        connection.row_factory = sqlite.Row
-        return connection
+        return await connect(partial(open_reader, self._path, self._settings))
+
+
+async def connect(connector: Callable[[], sqlite.Connection]) -> aiosqlite.Connection:
+    """A connection on a thread of its own, whose rows know their columns."""
+    connection = aiosqlite.Connection(connector, _CHUNK_ROWS)
+    # A connection that is never closed would keep the interpreter from exiting (omnilib/aiosqlite#299).
+    connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage]
+    await connection
+    connection.row_factory = sqlite.Row
+    return connection
 
 
 def _as_dicts(rows: Iterable[sqlite.Row]) -> list[RawRow]:

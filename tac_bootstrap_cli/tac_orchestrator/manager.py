@@ -295,13 +295,13 @@ def _with_times(changes: Record) -> Record:
     return changes
 
 
-def _as_object(value: str | Record | None) -> Record | None:
+def _as_object(value: str | Record | None) -> Any:
     """JSON text is what scripts give; other text is kept as the value of "text"."""
     found: Any = _parsed(value) if isinstance(value, str) else value
     return found if found is None or isinstance(found, dict) else {"text": value}
 
 
-def _as_list(value: str | list[Any] | None) -> list[Any] | None:
+def _as_list(value: str | list[Any] | None) -> Any:
     """A JSON array, or names with commas between them."""
     found: Any = _parsed(value) if isinstance(value, str) else value
     if isinstance(found, str):

@@ -298,7 +298,7 @@ def _with_times(changes: Record) -> Record:
 def _as_object(value: str | Record | None) -> Any:
     """JSON text is what scripts give; other text is kept as the value of "text"."""
     found: Any = _parsed(value) if isinstance(value, str) else value
-    return found if found is None or isinstance(found, dict) else {"text": value}
+    return found if found is None or type(found) is dict else {"text": value}  # pyright: ignore[reportUnknownVariableType]
 
 
 def _as_list(value: str | list[Any] | None) -> Any:
@@ -306,7 +306,7 @@ def _as_list(value: str | list[Any] | None) -> Any:
     found: Any = _parsed(value) if isinstance(value, str) else value
     if isinstance(found, str):
         return [part.strip() for part in found.split(",") if part.strip()]
-    return found if found is None or isinstance(found, list) else [found]
+    return found if found is None or type(found) is list else [found]  # pyright: ignore[reportUnknownVariableType]
 
 
 def _parsed(text: str) -> Any:

@@ -29,6 +29,7 @@ from tac_orchestrator.tables.orchestrator_agents import OrchestratorAgents
 from tac_orchestrator.tables.prompts import Prompts
 from tac_orchestrator.tables.search import Search
 from tac_orchestrator.tables.sessions import Sessions
+from tac_orchestrator.tables.sources import Sources
 from tac_orchestrator.tables.system_logs import SystemLogs
 from tac_orchestrator.tables.usage import Usages
 from tac_orchestrator.writer import Writer
@@ -76,6 +77,7 @@ class Database(Tables):
         self.search = Search(self._engine, self._writer)
         self.changes = Changes(self._engine, self._writer)
         self.leases = Leases(self._engine, self._writer)
+        self.sources = Sources(self._engine, self._writer)
         self.agents.leases = self.leases
         self.agents.settings = settings
         self.agents.recorder = Recorder(

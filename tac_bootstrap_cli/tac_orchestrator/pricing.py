@@ -11,6 +11,8 @@ from functools import cache, lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from tac_orchestrator.models import eight_places
+
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo
 
@@ -64,8 +66,8 @@ def price(model: str, tokens: Tokens, at: datetime | None = None) -> Price:
     name, rates = known
     basis = f"genai-prices {_version()}: {name}"
     if rates is not None:
-        return Price(_linear(rates, tokens), basis)
-    return Price(_calculate(model, tokens, at or datetime.now(UTC)), basis)
+        return Price(eight_places(_linear(rates, tokens)), basis)
+    return Price(eight_places(_calculate(model, tokens, at or datetime.now(UTC))), basis)
 
 
 def _linear(rates: _Rates, tokens: Tokens) -> Decimal:

@@ -85,11 +85,10 @@ class Writer:
 
     async def write_bulk(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
         """`write` for many rows: their secrets are taken out on yet another thread, while the one before is committed."""
-        counts: list[Unit] = []
         if self._redactor is not None:
-            counts = await asyncio.to_thread(_scrub, [Unit([statement])], self._redactor)
-            statement.scrubbed = True
-        return self.write([statement, *(count for unit in counts for count in unit.statements)])
+            await asyncio.to_thread(_scrub, [statement], self._redactor)
+            statement.secrets = statement.secrets or Counter()
+        return self.write([statement])
 
     def post(self, statement: Statement) -> None:
         """Have it committed some time soon. Never raises and never waits."""
@@ -180,7 +179,8 @@ class Writer:
         try:
             if units:
                 if self._redactor is not None:
-                    units += _scrub(units, self._redactor)
+                    _scrub([statement for unit in units for statement in unit.statements], self._redactor)
+                units += _redaction_counts(units)
                 self._engine.commit(units)
         except Exception as error:  # nobody may wait for ever, whatever happened
             for unit in units:
@@ -248,38 +248,40 @@ def _resolve(requests: Iterable[_Request]) -> None:
             future.set_result(request.outcomes)
 
 
-def _scrub(units: Sequence[Unit], redactor: Redactor) -> list[Unit]:
-    """Takes the secrets out of all free text; returns the units that count them, where there were any."""
+def _scrub(statements: Sequence[Statement], redactor: Redactor) -> None:
+    """Takes the secrets out of all free text that has not been searched yet, and notes them with the statements."""
+    unsearched = [statement for statement in statements if statement.secrets is None]
     texts: list[str] = []
-    for unit in units:
-        for statement in unit.statements:
-            if not statement.scrubbed:
-                texts += _free_texts(statement)
+    for statement in unsearched:
+        texts += _free_texts(statement)
     if not texts or not redactor.suspects(texts):
-        return []
-    found = Counter[tuple[str, str]]()
-    for unit in units:
-        for statement in unit.statements:
-            if not statement.scrubbed and redactor.suspects(_free_texts(statement)):
-                statement.rows = [_scrub_row(row, statement, redactor, found) for row in statement.rows]
-    return [Unit([_count(kind, table, number)]) for (kind, table), number in found.items()]
+        return
+    for statement in unsearched:
+        statement.secrets = Counter()
+        if redactor.suspects(_free_texts(statement)):
+            statement.rows = [_scrub_row(row, statement, redactor) for row in statement.rows]
 
 
 def _free_texts(statement: Statement) -> list[str]:
     return [text for row in statement.rows for place in statement.query.free_text if (text := row[place])]
 
 
-def _scrub_row(
-    row: tuple[Any, ...], statement: Statement, redactor: Redactor, found: Counter[tuple[str, str]]
-) -> tuple[Any, ...]:
+def _scrub_row(row: tuple[Any, ...], statement: Statement, redactor: Redactor) -> tuple[Any, ...]:
     clean = list(row)
     for place in statement.query.free_text:
         if clean[place]:
             clean[place], kinds = redactor.scrub(clean[place])
-            for kind, number in kinds.items():
-                found[kind, statement.query.table] += number
+            statement.secrets = (statement.secrets or Counter()) + kinds
     return tuple(clean)
 
 
-def _count(kind: str, table: str, number: int) -> Statement:
-    return Statement(queries("redactions")["count"], [(time.strftime("%Y-%m-%d", time.gmtime()), kind, table, number)])
+def _redaction_counts(units: Sequence[Unit]) -> list[Unit]:
+    """What notes how many secrets of which kind were kept out of which table."""
+    found = Counter[tuple[str, str]]()
+    for unit in units:
+        for statement in unit.statements:
+            if statement.secrets:
+                found.update({(kind, statement.query.table): number for kind, number in statement.secrets.items()})
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    rows = [(day, kind, table, number) for (kind, table), number in found.items()]
+    return [Unit([Statement(queries("redactions")["count"], rows)])] if rows else []

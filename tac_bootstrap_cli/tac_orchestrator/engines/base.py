@@ -6,6 +6,7 @@ queued up; the engine commits them in one go and answers each unit for itself: o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,14 +26,14 @@ RawRow = dict[str, Any]
 class Statement:
     """A query with the values of one row or more, in the order of its parameters.
 
-    `missing` is raised, and the unit undone, when the statement finds nothing to change. `scrubbed` says that the rows have
-    been searched for secrets.
+    `missing` is raised, and the unit undone, when the statement finds nothing to change. `secrets` are the
+    kinds of secrets that were taken out of the rows, and how many; None while nobody has looked for them.
     """
 
     query: Query
     rows: list[tuple[Any, ...]]
     missing: OrchestratorError | None = None
-    scrubbed: bool = False
+    secrets: Counter[str] | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +134,9 @@ class Engine(Protocol):
 
     def stop_writing(self) -> None: ...
 
-    async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]: ...
+    async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]:
+        """`values` may be those of many rows, one after another, for a query that takes many."""
+        ...
 
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]: ...
 

@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _ROW = re.compile(r"\bVALUES\s*(\((?:[^()]|\([^()]*\))*\))")
 
 
-_FREE_TEXT = frozenset(
+FREE_TEXT = frozenset(
     ("prompt_text", "response_text", "error_message", "message", "details", "context", "config", "description", "capabilities")
 )
 _PARENTS_FIRST = ("leases", "orchestrator_agents", "agents", "prompts", "agent_logs", "system_logs")
@@ -51,7 +51,7 @@ class Query:
         alone = len(rows) == 1 and len(_PARAMETER.findall(rows[0])) == len(self.parameters) > 0 and "RETURNING" not in self.text
         object.__setattr__(self, "row", rows[0] if alone else None)
         object.__setattr__(self, "rank", _rank(self.table, self.text))
-        object.__setattr__(self, "free_text", tuple(place for place, name in enumerate(self.parameters) if name in _FREE_TEXT))
+        object.__setattr__(self, "free_text", tuple(place for place, name in enumerate(self.parameters) if name in FREE_TEXT))
 
     @property
     def table(self) -> str:

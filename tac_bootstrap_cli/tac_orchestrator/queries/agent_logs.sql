@@ -44,3 +44,15 @@ DELETE FROM agent_logs WHERE id = :id
 -- delete_older --
 -- In pieces, so that no writer waits long.
 DELETE FROM agent_logs WHERE id IN (SELECT id FROM agent_logs WHERE created_at < :until ORDER BY created_at LIMIT :limit)
+
+-- known --
+-- Which of these records have been made a log already.
+SELECT agent_logs.* FROM (VALUES (:source_key)) AS wanted JOIN agent_logs ON agent_logs.source_key = wanted.column1
+
+-- save --
+-- What a source says of an event, in full.
+INSERT INTO agent_logs (agent_id, log_level, log_type, message, details, created_at, source_key)
+VALUES (:agent_id, :log_level, :log_type, :message, :details, :created_at, :source_key)
+ON CONFLICT (source_key) WHERE source_key IS NOT NULL DO UPDATE SET
+    agent_id = excluded.agent_id, log_level = excluded.log_level, message = excluded.message, details = excluded.details,
+    created_at = excluded.created_at

@@ -69,3 +69,19 @@ UPDATE agents SET status = 'executing', completed_at = NULL, error_message = NUL
 -- delete --
 -- The agent's prompts and logs go with it; its sub-agents stay, without a parent.
 DELETE FROM agents WHERE id = :id
+
+-- known --
+-- Which of these are there already.
+SELECT agents.* FROM (VALUES (:id)) AS wanted JOIN agents ON agents.id = wanted.column1
+
+-- save --
+-- What a source says of an agent, in full.
+INSERT INTO agents (id, orchestrator_agent_id, session_id, parent_agent_id, status, context, config, started_at, completed_at,
+                    error_message)
+VALUES (:id, :orchestrator_agent_id, :session_id, :parent_agent_id, :status, :context, :config, :started_at, :completed_at,
+        :error_message)
+ON CONFLICT (id) DO UPDATE SET
+    orchestrator_agent_id = excluded.orchestrator_agent_id, session_id = excluded.session_id,
+    parent_agent_id = excluded.parent_agent_id, status = excluded.status, context = excluded.context,
+    config = excluded.config, started_at = excluded.started_at, completed_at = excluded.completed_at,
+    error_message = excluded.error_message

@@ -75,3 +75,25 @@ WHERE prompts.id = answers.column1 AND (prompts.status = 'pending' OR prompts.st
 
 -- delete --
 DELETE FROM prompts WHERE id = :id
+
+-- known --
+-- Which of these are there already.
+SELECT prompts.* FROM (VALUES (:id)) AS wanted JOIN prompts ON prompts.id = wanted.column1
+
+-- save --
+-- What a source says of a prompt, in full.
+INSERT INTO prompts (id, agent_id, prompt_type, prompt_name, prompt_text, response_text, status, model_used, tokens_input,
+                     tokens_output, tokens_cache_read, tokens_cache_write, tokens_cache_write_1h, cost_usd, cost_source,
+                     cost_basis, latency_ms, created_at, completed_at, error_message, details)
+VALUES (:id, :agent_id, :prompt_type, :prompt_name, :prompt_text, :response_text, :status, :model_used, :tokens_input,
+        :tokens_output, :tokens_cache_read, :tokens_cache_write, :tokens_cache_write_1h, :cost_usd, :cost_source,
+        :cost_basis, :latency_ms, :created_at, :completed_at, :error_message, :details)
+ON CONFLICT (id) DO UPDATE SET
+    agent_id = excluded.agent_id, prompt_type = excluded.prompt_type, prompt_name = excluded.prompt_name,
+    prompt_text = excluded.prompt_text, response_text = excluded.response_text, status = excluded.status,
+    model_used = excluded.model_used, tokens_input = excluded.tokens_input, tokens_output = excluded.tokens_output,
+    tokens_cache_read = excluded.tokens_cache_read, tokens_cache_write = excluded.tokens_cache_write,
+    tokens_cache_write_1h = excluded.tokens_cache_write_1h, cost_usd = excluded.cost_usd,
+    cost_source = excluded.cost_source, cost_basis = excluded.cost_basis, latency_ms = excluded.latency_ms,
+    created_at = excluded.created_at, completed_at = excluded.completed_at, error_message = excluded.error_message,
+    details = excluded.details

@@ -57,7 +57,7 @@ class _Answers(Table[_Answer]):
     model = _Answer
 
     def statement(self, values: dict[str, Any]) -> Statement:
-        statement = self._insert("answer", _with_cost(values))
+        statement = self._insert("answer", with_cost(values))
         statement.missing = NotFound(self.kind, values["id"])
         return statement
 
@@ -191,7 +191,7 @@ def _new_cost(row: Prompt, changes: Mapping[str, Any]) -> dict[str, Any]:
     """What changed tokens mean for the cost. One that was reported stays, unless it is what changes."""
     if row.cost_source == "reported" and "cost_usd" not in changes:
         return {}
-    values = _with_cost({**row.model_dump(exclude={"cost_usd", "cost_source", "cost_basis"}), **changes})
+    values = with_cost({**row.model_dump(exclude={"cost_usd", "cost_source", "cost_basis"}), **changes})
     return {name: values.get(name) for name in ("cost_usd", "cost_source", "cost_basis")}
 
 
@@ -201,10 +201,10 @@ def _completed(values: dict[str, Any]) -> dict[str, Any]:
     values["created_at"] = values.get("created_at") or now()
     if values.get("status") in _ENDED:
         values["completed_at"] = values.get("completed_at") or now()
-    return _with_cost(values)
+    return with_cost(values)
 
 
-def _with_cost(values: dict[str, Any]) -> dict[str, Any]:
+def with_cost(values: dict[str, Any]) -> dict[str, Any]:
     """Says where the cost comes from, and prices the tokens if none was given. Unusable values are left to the row's check."""
     if values.get("cost_source") is None:
         if values.get("cost_usd") is not None:

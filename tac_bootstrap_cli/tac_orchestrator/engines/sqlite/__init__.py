@@ -106,7 +106,8 @@ class SqliteEngine:
         self._turns.close()
 
     async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]:
-        return await self._readers.fetch(query.with_marks("?"), values)
+        rows = len(values) // len(query.parameters) if query.row is not None else 1
+        return await self._readers.fetch(query.with_marks("?", rows), values)
 
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         return self._readers.stream(query.with_marks("?"), values)

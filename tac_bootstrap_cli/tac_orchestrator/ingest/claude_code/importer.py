@@ -1,0 +1,100 @@
+"""Imports sessions one after another, each as a whole: a sub-agent's file tells less than it means without its session's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
+
+from tac_orchestrator.database import Database
+from tac_orchestrator.ingest.claude_code.discovery import SessionFiles, find_sessions, read_meta
+from tac_orchestrator.ingest.claude_code.session import Member, SessionRows, session_rows
+from tac_orchestrator.ingest.claude_code.transcript import TranscriptFile
+from tac_orchestrator.ingest.intake import Intake, Report
+from tac_orchestrator.tables.base import now
+from tac_orchestrator.tables.sources import Batch, Values
+
+Progress = Callable[[int, int], None]
+"""Called with the sessions that are done, and how many there are."""
+
+
+class Importer:
+    """Reads what has been added since it read last: to the files, while it lives, and of them, by the store's memory."""
+
+    def __init__(self, database: Database) -> None:
+        self._sources = database.sources
+        self._intake = Intake(database)
+        self._files: dict[Path, TranscriptFile] = {}
+
+    async def run(self, paths: Iterable[Path], progress: Progress | None = None) -> Report:
+        sessions, report = find_sessions(paths), Report()
+        for number, session in enumerate(sessions, 1):
+            await self._import(session, report, keep=False)
+            if progress is not None:
+                progress(number, len(sessions))
+        return report
+
+    async def watch(self, paths: Iterable[Path]) -> AsyncIterator[Report]:
+        """What is there, then what is added, for as long as the caller likes. A report for each change."""
+        paths = list(paths)
+        yield await self.run(paths)
+        folders = [path if path.is_dir() else path.parent for path in paths]
+        async for changes in awatch(*folders):
+            touched = {Path(name) for _, name in changes if name.endswith((".jsonl", ".meta.json"))}
+            report = Report()
+            for session in find_sessions(path for path in touched if path.exists()):
+                await self._import(session, report, keep=True)
+            if report.changed_rows:
+                yield report
+
+    async def _import(self, session: SessionFiles, report: Report, *, keep: bool) -> None:
+        report.sessions += 1
+        seen = _seen(session)
+        known = await self._sources.known_files(row["path"] for row in seen)
+        if all(known.get(row["path"]) == (row["size"], row["modified_ns"]) for row in seen):
+            report.unchanged += 1
+            return
+        files = self._read(session)
+        rows = _rows(session, files)
+        skipped = sum(file.skipped for file in files.values())
+        report.skipped_lines += skipped
+        batch = Batch(rows.agents, rows.prompts, rows.agent_logs, [{**row, "skipped_count": skipped} for row in seen])
+        report.add(await self._intake.store(rows.kinds, batch))
+        if not keep:
+            self._files.clear()
+
+    def _read(self, session: SessionFiles) -> dict[str | None, TranscriptFile]:
+        """The files as they are now. What was read before is not read again."""
+        paths: dict[str | None, Path] = {**session.subagents}
+        if session.main is not None:
+            paths[None] = session.main
+        return {key: self._read_file(path, session.session_id, key) for key, path in paths.items()}
+
+    def _read_file(self, path: Path, session_id: str, key: str | None) -> TranscriptFile:
+        file = self._files.get(path)
+        if file is None or path.stat().st_size < file.read_bytes:
+            file = self._files[path] = TranscriptFile(session_id, key)
+        with path.open("rb") as stream:
+            stream.seek(file.read_bytes)
+            file.read(stream.read())
+        return file
+
+
+def _seen(session: SessionFiles) -> list[Values]:
+    """The files as they are before they are read: what is added meanwhile is read again the next time."""
+    rows = list[Values]()
+    for path in session.paths():
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            rows.append({"path": str(path.absolute()), "size": found.st_size, "modified_ns": found.st_mtime_ns})
+    return rows
+
+
+def _rows(session: SessionFiles, files: dict[str | None, TranscriptFile]) -> SessionRows:
+    members = list[Member]()
+    for key, file in files.items():
+        meta = read_meta(session.subagents[key]) if key is not None else {}
+        members += [Member(transcript, meta if owner == key else {}) for owner, transcript in file.transcripts.items()]
+    return session_rows(session.session_id, members, now())

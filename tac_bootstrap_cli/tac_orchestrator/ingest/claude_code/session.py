@@ -1,0 +1,316 @@
+"""From the transcripts of one Claude Code session to agents, prompts and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from tac_orchestrator.ingest.claude_code.transcript import Event, Request, ToolCall, Transcript
+from tac_orchestrator.ingest.identity import agent_type_of, row_id, unique_key
+from tac_orchestrator.models import AgentType, storable
+from tac_orchestrator.tables.sources import Values
+
+MAIN_AGENT = "claude-code"
+
+# A turn that has not ended, and of which nothing was heard for so long, will not go on.
+_SILENCE = timedelta(hours=1)
+
+_RESULT_CHARACTERS = 20_000
+_BRIEF_CHARACTERS = 160
+
+# What says best what a tool was asked for.
+_TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
+
+_FINAL_REASONS = frozenset(("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded"))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One agent of a session: its transcript, and what is known of it from elsewhere (its .meta.json, or a stream)."""
+
+    transcript: Transcript
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def key(self) -> str | None:
+        return self.transcript.agent_key
+
+    @property
+    def tool_use_id(self) -> str | None:
+        return self.meta.get("toolUseId")
+
+    @property
+    def agent_id(self) -> str:
+        """The call that started a sub-agent is what all sources know of it."""
+        if self.key is None:
+            return row_id("cc", self.transcript.session_id, "main")
+        return row_id("cc", self.transcript.session_id, self.tool_use_id or self.key)
+
+    @property
+    def kind(self) -> str:
+        return MAIN_AGENT if self.key is None else self.meta.get("agentType") or "claude-code-subagent"
+
+    @property
+    def agent_type(self) -> AgentType:
+        return "orchestrator" if self.key is None else agent_type_of(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRows:
+    """What a session amounts to. An agent names its kind as `kind`, for kinds have ids of their own."""
+
+    kinds: dict[str, AgentType]
+    agents: list[Values]
+    prompts: list[Values]
+    agent_logs: list[Values]
+
+
+def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> SessionRows:
+    """All rows of a session, parents before children. `at` is now: it tells a turn that goes on from one that was left."""
+    found = {member.key: member for member in members}
+    if None not in found:
+        found[None] = Member(_stand_in(session_id, found.values()))
+    _identify_sidechains(found)
+    parents = {key: _parent_of(member, found) for key, member in found.items()}
+    ordered = list(_parents_first(found, parents))
+    return SessionRows(
+        kinds={member.kind: member.agent_type for member in ordered},
+        agents=[_agent(member, found[parents[member.key]].agent_id, at) for member in ordered],
+        prompts=[prompt for member in ordered for prompt in _prompts(member, at)],
+        agent_logs=[log for member in ordered for log in _logs(member)],
+    )
+
+
+def _stand_in(session_id: str, members: Iterable[Member]) -> Transcript:
+    """The session's own agent, when only its sub-agents' transcripts are there."""
+    transcript = Transcript(session_id)
+    for member in members:
+        transcript.first_at = min(filter(None, (transcript.first_at, member.transcript.first_at)), default=None)
+        transcript.last_at = max(filter(None, (transcript.last_at, member.transcript.last_at)), default=None)
+    transcript.opened_at = transcript.first_at
+    return transcript
+
+
+def _identify_sidechains(members: dict[str | None, Member]) -> None:
+    """Older versions do not say which call started a sub-agent, but its first words are that call's prompt."""
+    calls = [call for member in members.values() for call in member.transcript.tool_calls.values()]
+    for key, member in members.items():
+        if key is None or member.tool_use_id:
+            continue
+        for call in calls:
+            if call.arguments.get("prompt") == member.transcript.first_text:
+                meta = {"agentType": call.arguments.get("subagent_type"), "description": call.arguments.get("description")}
+                members[key] = Member(member.transcript, {**meta, **member.meta, "toolUseId": call.call_id})
+                break
+
+
+def _parent_of(member: Member, members: Mapping[str | None, Member]) -> str | None:
+    """The key of the agent that started this one: as its file says, else the one whose call it is, else the session's own."""
+    named = member.meta.get("parentAgentId")
+    if named in members and named != member.key:
+        return named
+    for key, other in members.items():
+        if key != member.key and member.tool_use_id in other.transcript.tool_calls:
+            return key
+    return None
+
+
+def _parents_first(members: Mapping[str | None, Member], parents: Mapping[str | None, str | None]) -> Iterator[Member]:
+    done: set[str | None] = {None}
+    yield members[None]
+    left = [key for key in members if key is not None]
+    while left:
+        ready = [key for key in left if parents[key] in done] or left  # a circle is broken anywhere
+        for key in ready:
+            done.add(key)
+            yield members[key]
+        left = [key for key in left if key not in done]
+
+
+def _agent(member: Member, parent_id: str, at: datetime) -> Values:
+    transcript = member.transcript
+    status, error, ended_at = _ending(member, at)
+    context = {
+        **transcript.context,
+        "source": "claude-code",
+        "agent_key": member.key,
+        "tool_use_id": member.tool_use_id,
+        "description": member.meta.get("description"),
+        "opened_at": transcript.opened_at and transcript.opened_at.isoformat(),
+        "as_of": transcript.last_at and transcript.last_at.isoformat(),
+    }
+    model = next((request.model for request in transcript.requests.values() if request.model), None)
+    return {
+        "id": member.agent_id,
+        "kind": member.kind,
+        "session_id": transcript.session_id,
+        "parent_agent_id": None if member.key is None else parent_id,
+        "status": status,
+        "context": _known(context),
+        "config": _known({"permission_mode": transcript.permission_mode, "model": model}) or None,
+        "started_at": transcript.first_at or at,
+        "completed_at": ended_at,
+        "error_message": error,
+    }
+
+
+def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | None]:
+    """State, reason and time of the end, as far as the transcript tells."""
+    transcript, last = member.transcript, member.transcript.last_request
+    ended_at = transcript.last_at or at
+    if transcript.failure is not None:
+        return "failed", storable(transcript.failure), ended_at
+    if transcript.interrupted:
+        return "cancelled", "Interrupted by the user.", ended_at
+    if member.meta.get("finished") or (last and last.stop_reason in _FINAL_REASONS and not transcript.waiting):
+        return "completed", None, ended_at
+    if at - ended_at > _SILENCE:
+        return "cancelled", "The transcript ends in the middle of a turn.", ended_at
+    return "planning" if transcript.permission_mode == "plan" else "executing", None, None
+
+
+def _prompts(member: Member, at: datetime) -> Iterator[Values]:
+    requests = list(member.transcript.requests.values())
+    for request in requests:
+        is_last = request is requests[-1]
+        yield _prompt(member, request, is_open=is_last and not request.stop_reason and _is_open(member, at))
+
+
+def _is_open(member: Member, at: datetime) -> bool:
+    return _ending(member, at)[0] in {"executing", "planning"}
+
+
+def _prompt(member: Member, request: Request, *, is_open: bool) -> Values:
+    prompt_type, name = _type_and_name(member, request)
+    usage = request.usage
+    status = "failed" if request.error else "streaming" if is_open else "completed"
+    return {
+        "id": prompt_id(request),
+        "agent_id": member.agent_id,
+        "prompt_type": prompt_type,
+        "prompt_name": storable(name)[:1000] if name else None,
+        "prompt_text": storable("\n\n".join(one.text for one in request.inputs)),
+        "response_text": storable("\n\n".join(request.texts)) or None,
+        "status": status,
+        "model_used": request.model and request.model.removesuffix("[1m]"),
+        **_tokens(usage),
+        "created_at": request.started_at or member.transcript.first_at,
+        "completed_at": None if is_open else request.ended_at,
+        "error_message": request.error and storable(request.error),
+        "details": _known(
+            {
+                "message_id": None if request.error else request.message_id,
+                "request_id": request.request_id,
+                "stop_reason": request.stop_reason,
+                "tools": request.tool_names or None,
+                "service_tier": usage.get("service_tier"),
+            }
+        )
+        or None,
+    }
+
+
+def prompt_id(request: Request) -> str:
+    return row_id("llm", unique_key(request.message_id, request.line_id))
+
+
+def _tokens(usage: Mapping[str, Any]) -> Values:
+    """Claude counts cached tokens beside the input; the store counts them in."""
+    if "input_tokens" not in usage:
+        return {}
+    read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
+    creation = usage.get("cache_creation")
+    return {
+        "tokens_input": _count(usage, "input_tokens") + read + written,
+        "tokens_output": _count(usage, "output_tokens"),
+        "tokens_cache_read": read,
+        "tokens_cache_write": written,
+        "tokens_cache_write_1h": min(_count(creation, "ephemeral_1h_input_tokens"), written)
+        if isinstance(creation, dict)
+        else 0,
+    }
+
+
+def _type_and_name(member: Member, request: Request) -> tuple[str, str | None]:
+    """What a request goes on from: a command, a failed tool, a tool, something said, or the agent's task."""
+    command = next((one.command for one in request.inputs if one.command), None)
+    if command is not None:
+        return "command", f"/{command}"
+    results = [one for one in request.inputs if one.is_result]
+    if any(one.is_error for one in results):
+        return "correction", None
+    if results:
+        return "tool_call", None
+    return ("adw", member.kind) if request.is_first else ("followup", None)
+
+
+def _logs(member: Member) -> Iterator[Values]:
+    for call in member.transcript.tool_calls.values():
+        yield _tool_log(member, call)
+    for event in member.transcript.events:
+        yield _event_log(member, event)
+
+
+def _tool_log(member: Member, call: ToolCall) -> Values:
+    details = {
+        "tool": call.name,
+        "tool_use_id": call.call_id,
+        "arguments": call.arguments,
+        "result": None if call.result is None else _shortened(call.result, _RESULT_CHARACTERS),
+        "duration_ms": call.duration_ms,
+        "prompt_id": prompt_id(call.request),
+    }
+    brief = _brief(call.arguments)
+    return {
+        "agent_id": member.agent_id,
+        "log_level": "ERROR" if call.is_error else "INFO",
+        "log_type": "tool_call",
+        "message": storable(f"{call.name}: {brief}" if brief else call.name),
+        "details": _storable(_known(details)),
+        "created_at": call.at or member.transcript.first_at,
+        "source_key": f"cc:tool:{unique_key(call.call_id, call.line_id)}",
+    }
+
+
+def _event_log(member: Member, event: Event) -> Values:
+    return {
+        "agent_id": member.agent_id,
+        "log_level": "ERROR" if event.kind == "error" else "INFO",
+        "log_type": event.kind,
+        "message": storable(event.text),
+        "details": _storable(event.details) or None,
+        "created_at": event.at or member.transcript.first_at,
+        "source_key": f"cc:line:{event.line_id}",
+    }
+
+
+def _brief(arguments: Mapping[str, Any]) -> str:
+    value = next((arguments[name] for name in _TELLING if isinstance(arguments.get(name), str)), "")
+    return _shortened(" ".join(value.split()), _BRIEF_CHARACTERS)
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def _known(values: Mapping[str, Any]) -> Values:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _storable(value: Any) -> Any:
+    """JSON whose texts can be stored."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        items = cast(dict[str, Any], value).items()
+        return {storable(name): _storable(item) for name, item in items}
+    if isinstance(value, list):
+        return [_storable(item) for item in cast(list[Any], value)]
+    return value
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if type(value) is int and 0 <= value < 2**63 else 0

@@ -1,0 +1,43 @@
+"""Names that records have in their source, as ids that are the same on every import."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+from tac_orchestrator.models import AgentType
+
+_NAMESPACE = UUID("6f0d3a5e-7c1b-5d24-9a6e-2b1f4c8e9d70")
+
+# Providers make ids of random signs. A shorter one may well have been counted up, and mean something else in another session.
+_SURELY_UNIQUE = 20
+
+# Which word in an agent's name tells its type.
+_TYPES: tuple[tuple[str, AgentType], ...] = (
+    ("plan", "planner"),
+    ("build", "builder"),
+    ("implement", "builder"),
+    ("code-review", "reviewer"),
+    ("review", "reviewer"),
+    ("test", "tester"),
+    ("cod", "builder"),
+    ("develop", "builder"),
+    ("orchestrat", "orchestrator"),
+)
+
+
+def row_id(*parts: str) -> str:
+    return str(uuid5(_NAMESPACE, "\0".join(parts)))
+
+
+def unique_key(key: str, fallback: str) -> str:
+    """A key that a provider made, or one that is made unique by something that is."""
+    return key if len(key) >= _SURELY_UNIQUE else f"{key}:{fallback}"
+
+
+def agent_type_of(name: str) -> AgentType:
+    """What a kind of agent probably is. Only kinds that nobody has registered are guessed."""
+    low = name.lower()
+    for word, agent_type in _TYPES:
+        if word in low:
+            return agent_type
+    return "utility"

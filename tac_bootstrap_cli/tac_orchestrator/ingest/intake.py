@@ -1,0 +1,152 @@
+"""Stores what a source says: adds what is new, adds to what is known, and leaves alone what is the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from tac_orchestrator.database import Database
+from tac_orchestrator.ingest.merging import is_same, merged_agent, merged_log, merged_prompt
+from tac_orchestrator.models import AgentType, dump_json
+from tac_orchestrator.queries import FREE_TEXT
+from tac_orchestrator.redaction import Redactor, redactor
+from tac_orchestrator.tables.prompts import with_cost
+from tac_orchestrator.tables.sources import Batch, Sources, Values
+
+
+@dataclass(slots=True)
+class Report:
+    """What an import did. `unchanged` are sessions whose files were as they had been read before."""
+
+    sessions: int = 0
+    unchanged: int = 0
+    agents: int = 0
+    prompts: int = 0
+    agent_logs: int = 0
+    skipped_lines: int = 0
+
+    def add(self, batch: Batch) -> None:
+        self.agents += len(batch.agents)
+        self.prompts += len(batch.prompts)
+        self.agent_logs += len(batch.agent_logs)
+
+    @property
+    def changed_rows(self) -> int:
+        return self.agents + self.prompts + self.agent_logs
+
+
+class Intake:
+    """Takes what sources say of agents, prompts and logs into one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._sources = database.sources
+        self._kinds = database.orchestrator_agents
+        self._redactor = redactor() if database.settings.redact else None
+        self._kind_ids: dict[str, str] = {}
+
+    async def store(self, kinds: Mapping[str, AgentType], batch: Batch) -> Batch:
+        """Agents name their kind as `kind`; kinds that nobody has registered are. Returns what was new or has changed."""
+        for name, agent_type in kinds.items():
+            if name not in self._kind_ids:
+                self._kind_ids[name] = (await self._kinds.register(name, agent_type=agent_type)).id
+        agents = [self._with_kind(row) for row in batch.agents]
+        secrets = Scrubbing(self._redactor)
+        clean = Batch(
+            [secrets.clean("agents", row["id"], row) for row in agents],
+            [secrets.clean("prompts", row["id"], row) for row in batch.prompts],
+            [secrets.clean("agent_logs", row["source_key"], row) for row in batch.agent_logs],
+        )
+        changed = await self._changed(clean)
+        await self._sources.save(replace(changed, files=batch.files), secrets.of(changed))
+        return changed
+
+    def _with_kind(self, row: Values) -> Values:
+        values = {name: value for name, value in row.items() if name != "kind"}
+        return {**values, "orchestrator_agent_id": self._kind_ids[row["kind"]]}
+
+    async def _changed(self, batch: Batch) -> Batch:
+        """What the store does not have yet, as it is to become."""
+        agents = await self._sources.known_agents(row["id"] for row in batch.agents)
+        prompts = await self._sources.known_prompts(row["id"] for row in batch.prompts)
+        logs = await self._sources.known_agent_logs(row["source_key"] for row in batch.agent_logs)
+        owners = Owners(batch.agents, agents)
+        await owners.learn(self._sources, (row["agent_id"] for row in (*prompts.values(), *logs.values())))
+        return Batch(
+            agents=_news(agents, {row["id"]: row for row in batch.agents}, merged_agent),
+            prompts=_news(prompts, {row["id"]: row for row in map(with_cost, batch.prompts)}, owners.merging(merged_prompt)),
+            agent_logs=_news(logs, {row["source_key"]: row for row in batch.agent_logs}, owners.merging(merged_log)),
+        )
+
+
+def _news(known: Mapping[str, Values], told: Mapping[str, Values], merge: Callable[[Values, Values], Values]) -> list[Values]:
+    news = list[Values]()
+    for key, row in told.items():
+        if key not in known:
+            news.append(row)
+            continue
+        merged = merge(known[key], row)
+        if not is_same(known[key], merged):
+            news.append(merged)
+    return news
+
+
+class Owners:
+    """Whose a record is that stands in two sessions: a forked session begins with a copy of the one it was forked from. It
+    belongs to the session that was opened first."""
+
+    def __init__(self, told: Iterable[Values], known: Mapping[str, Values]) -> None:
+        self._opened: dict[str, str] = {}
+        for row in (*known.values(), *told):
+            self._note(row)
+
+    async def learn(self, sources: Sources, ids: Iterable[str]) -> None:
+        for row in (await sources.known_agents(key for key in ids if key not in self._opened)).values():
+            self._note(row)
+
+    def merging(self, merge: Callable[..., Values]) -> Callable[[Values, Values], Values]:
+        def merged(known: Values, told: Values) -> Values:
+            return merge(known, told, agent_id=self._first(known["agent_id"], told["agent_id"]))
+
+        return merged
+
+    def _note(self, row: Values) -> None:
+        context: Values = row.get("context") or {}
+        opened: str = context.get("opened_at") or "9999"
+        self._opened[row["id"]] = min(opened, self._opened.get(row["id"], opened))
+
+    def _first(self, *ids: str) -> str:
+        return min(ids, key=lambda key: (self._opened.get(key, "9999"), key))
+
+
+class Scrubbing:
+    """Takes the secrets out of rows before they are compared with what is stored, which is without them."""
+
+    def __init__(self, redactor: Redactor | None) -> None:
+        self._redactor = redactor
+        self._found: dict[tuple[str, str], Counter[str]] = {}
+
+    def clean(self, table: str, key: str, row: Values) -> Values:
+        texts = {name: row[name] for name in FREE_TEXT if row.get(name)}
+        dumped = {name: value if isinstance(value, str) else dump_json(value) for name, value in texts.items()}
+        if self._redactor is None or not self._redactor.suspects(list(dumped.values())):
+            return row
+        found, cleaned = Counter[str](), dict[str, Any]()
+        for name, text in dumped.items():
+            clean, kinds = self._redactor.scrub(text)
+            cleaned[name] = clean if isinstance(texts[name], str) else orjson.loads(clean)
+            found += kinds
+        self._found[table, key] = found
+        return {**row, **cleaned}
+
+    def of(self, changed: Batch) -> dict[str, Counter[str]]:
+        """The secrets in the rows that are going to be stored, by their table."""
+        keys = {
+            "agents": [row["id"] for row in changed.agents],
+            "prompts": [row["id"] for row in changed.prompts],
+            "agent_logs": [row["source_key"] for row in changed.agent_logs],
+        }
+        return {table: sum((self._found.get((table, key), Counter()) for key in keys[table]), Counter[str]()) for table in keys}

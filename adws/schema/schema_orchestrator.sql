@@ -507,14 +507,20 @@ BEGIN
     SELECT document_id, NEW.prompt_text, NEW.response_text FROM prompt_documents WHERE prompt_id = NEW.id;
 END;
 
--- The number of the newest row is given again once that row is gone.
+-- Row numbers behind the last row that is left are given again.
 CREATE TRIGGER IF NOT EXISTS prompts_delete_search BEFORE DELETE ON prompts
 BEGIN
     INSERT INTO prompt_search (prompt_search, rowid, prompt_text, response_text)
     SELECT 'delete', document_id, OLD.prompt_text, OLD.response_text FROM prompt_documents WHERE prompt_id = OLD.id;
     DELETE FROM prompt_documents WHERE prompt_id = OLD.id;
-    UPDATE search_progress SET position = OLD.rowid - 1, marker = NULL
-    WHERE entity = 'prompt' AND position >= OLD.rowid AND OLD.rowid = (SELECT MAX(rowid) FROM prompts);
+    UPDATE search_progress SET
+        position = COALESCE((SELECT MAX(rowid) FROM prompts WHERE rowid <> OLD.rowid), 0),
+        marker = (SELECT id FROM prompts WHERE rowid <> OLD.rowid ORDER BY rowid DESC LIMIT 1)
+    WHERE entity = 'prompt' AND position > COALESCE((SELECT MAX(rowid) FROM prompts WHERE rowid <> OLD.rowid), 0);
+    UPDATE search_progress SET
+        marker = (SELECT id FROM prompts WHERE rowid < OLD.rowid ORDER BY rowid DESC LIMIT 1),
+        position = COALESCE((SELECT MAX(rowid) FROM prompts WHERE rowid < OLD.rowid), 0)
+    WHERE entity = 'prompt' AND position = OLD.rowid;
 END;
 
 CREATE TRIGGER IF NOT EXISTS agent_logs_update_search AFTER UPDATE OF message, details ON agent_logs

@@ -1,6 +1,6 @@
 """TAC Orchestrator: the store of what agents did."""
 
-from tac_orchestrator.database import Database, Tables
+from tac_orchestrator.database import Database, Transaction
 from tac_orchestrator.errors import (
     AlreadyExists,
     DatabaseBusy,
@@ -63,7 +63,7 @@ __all__ = [
     "SearchHit",
     "Session",
     "SystemLog",
-    "Tables",
+    "Transaction",
     "Usage",
     "__version__",
     "current_run",

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from tac_orchestrator.database import Database, Tables
+from tac_orchestrator.database import Database, Transaction
 from tac_orchestrator.models import AgentType
 from tac_orchestrator.runs import AgentRun, PromptRun, inside
 from tac_orchestrator.tables.base import Table
@@ -29,7 +29,7 @@ from tac_orchestrator.tables.base import Table
 T = TypeVar("T")
 
 # What is handed out by these has to be called on the thread of the store; everything else is data.
-_LIVE = (Database, Tables, Table, AgentRun, PromptRun)
+_LIVE = (Database, Transaction, Table, AgentRun, PromptRun)
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from tac_orchestrator.engines.sqlite import SqliteEngine
 from tac_orchestrator.errors import DatabaseUnavailable, InvalidSetting, OrchestratorError
 from tac_orchestrator.migrations import prepare
 from tac_orchestrator.models import AgentType, Lease
-from tac_orchestrator.queries import Query
 from tac_orchestrator.redaction import redactor
 from tac_orchestrator.runs import Recorder, RunnableAgents
 from tac_orchestrator.settings import DATABASE_VARIABLE, Settings
 from tac_orchestrator.tables.agent_logs import AgentLogs
+from tac_orchestrator.tables.agents import Agents
 from tac_orchestrator.tables.base import Sink
 from tac_orchestrator.tables.changes import Changes
 from tac_orchestrator.tables.leases import PULSE_S, Leases
@@ -40,18 +40,18 @@ T = TypeVar("T")
 _LOG = logging.getLogger("tac_orchestrator")
 
 
-class Tables:
-    """The tables that are written to, and where what is written goes."""
+class Transaction:
+    """The tables that a transaction can write to."""
 
     def __init__(self, engine: Engine, sink: Sink) -> None:
         self.orchestrator_agents = OrchestratorAgents(engine, sink)
-        self.agents = RunnableAgents(engine, sink)
+        self.agents = Agents(engine, sink)
         self.prompts = Prompts(engine, sink)
         self.agent_logs = AgentLogs(engine, sink)
         self.system_logs = SystemLogs(engine, sink)
 
 
-class Database(Tables):
+class Database:
     """The store of one project. Use it in an `async with` block, in one event loop.
 
     `forgiving` is for programs to which their work matters more than its record: whatever a run or a request writes, no error
@@ -71,7 +71,11 @@ class Database(Tables):
         )
         self._lease: Lease | None = None
         self._leasing = asyncio.Lock()
-        super().__init__(self._engine, self._writer)
+        self.orchestrator_agents = OrchestratorAgents(self._engine, self._writer)
+        self.agents = RunnableAgents(self._engine, self._writer)
+        self.prompts = Prompts(self._engine, self._writer)
+        self.agent_logs = AgentLogs(self._engine, self._writer)
+        self.system_logs = SystemLogs(self._engine, self._writer)
         self.sessions = Sessions(self._engine, self._writer)
         self.usage = Usages(self._engine, self._writer)
         self.search = Search(self._engine, self._writer)
@@ -134,13 +138,13 @@ class Database(Tables):
         await self._writer.flush()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Tables]:
+    async def transaction(self) -> AsyncGenerator[Transaction]:
         """Tables whose writes are committed together when the block ends, and not at all if an exception leaves it.
 
         Nothing is written, and nobody waits, before that. What the block reads is therefore what was there when it began.
         """
         pending = _Pending()
-        yield Tables(self._engine, pending)
+        yield Transaction(self._engine, pending)
         if pending.statements:
             await self._writer.write(pending.statements)
 
@@ -152,7 +156,8 @@ class Database(Tables):
         def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
             @wraps(function)
             async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-                await self.orchestrator_agents.register(name, agent_type=agent_type)
+                register = self.orchestrator_agents.register(name, agent_type=agent_type)
+                await self.agents.recorder.attempt(register)
                 async with self.agents.run(name, session_id=session_id):
                     return await function(*args, **kwargs)
 
@@ -161,9 +166,11 @@ class Database(Tables):
         return decorate
 
     async def query(self, sql: str, **values: Any) -> list[RawRow]:
-        """Any SQL that only reads, with `:named` values. Rows are given as the database keeps them."""
-        query = Query("query", sql)
-        return await self._engine.fetch(query, [values[name] for name in query.parameters])
+        """Any SQL that only reads, with `:named` values. Rows are given as the database keeps them.
+
+        Raises InvalidRecord for SQL that is wrong, and DatabaseReadOnly for SQL that writes.
+        """
+        return await self._engine.query(sql, values)
 
     async def raw_connection(self) -> Any:
         """A connection of the driver's own, for SQL of your own. Close it before the store."""

@@ -35,8 +35,6 @@ def prepare(engine: Engine, *, create: bool = True) -> None:
         engine.create()
     elif version_of(engine, found) == len(migrations()) and _is_recorded(found):
         return
-    elif found.holds_data:
-        engine.snapshot(f"before-{len(migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     _bring_up_to_date(engine)
 
 
@@ -74,21 +72,29 @@ def _refuse_altered(engine: Engine, found: Inspection, known: tuple[Migration, .
 
 
 def _bring_up_to_date(engine: Engine) -> None:
+    """One migration a transaction; others who come at the same time wait, and then find it done."""
+    is_safe = False
     while True:
         with engine.install() as installation:
             found = installation.inspect()
             version = version_of(engine, found)
             if version == len(migrations()) and _is_recorded(found):
                 return
-            if version == 0:
-                _run(engine, installation, "schema_orchestrator", whole_schema())
-                _record(installation, migrations())
-            elif version < len(migrations()):
-                following = migrations()[version]
-                _run(engine, installation, following.name, following.sql)
-                _record(installation, migrations()[: version + 1])
-            else:
-                _record(installation, migrations())
+            if found.holds_data and version < len(migrations()) and not is_safe:
+                engine.snapshot(f"before-{len(migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+                is_safe = True
+            _take_a_step(engine, installation, version)
+
+
+def _take_a_step(engine: Engine, installation: Installation, version: int) -> None:
+    known = migrations()
+    if version == 0:
+        _run(engine, installation, "schema_orchestrator", whole_schema())
+        version = len(known)
+    elif version < len(known):
+        _run(engine, installation, known[version].name, known[version].sql)
+        version += 1
+    _record(installation, known[:version])
 
 
 def _run(engine: Engine, installation: Installation, name: str, script: str) -> None:

@@ -29,7 +29,7 @@ Entity = Literal["orchestrator_agent", "agent", "prompt", "agent_log", "system_l
 Operation = Literal["insert", "update", "delete"]
 
 MAX_TEXT = 32 * 1024 * 1024
-"""Characters that a text may have. Larger ones belong into a file whose path is recorded."""
+"""Characters that a text may have, and bytes that JSON may. Larger ones belong into a file whose path is recorded."""
 
 MAX_NAME = 1000
 """Characters that a name may have."""
@@ -65,7 +65,10 @@ def _no_nul(value: str) -> str:
 
 
 def _in_utc(value: datetime) -> datetime:
-    return value if value.tzinfo is UTC else value.astimezone(UTC)
+    try:
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range in UTC") from error
 
 
 def eight_places(value: Decimal | float) -> Decimal:
@@ -79,6 +82,8 @@ def dump_json(value: Any) -> str:
         text = orjson.dumps(value)
     except TypeError as error:
         raise ValueError(f"is not JSON: {error}") from error
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"is larger than {MAX_TEXT} bytes as JSON")
     if (b"null" in text or b"\\u0000" in text) and (fault := _fault_of(value)):
         raise ValueError(fault)
     return text.decode()

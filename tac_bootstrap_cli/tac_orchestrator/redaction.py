@@ -133,6 +133,10 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+# Behind the key of a JSON object, and not in quotes: what takes the place of the number needs them.
+_JSON_NUMBER = re.compile(r"(\\*\")\s*:\s*\Z")
+
+
 class Redactor:
     """Finds and replaces secrets. Made once; may be used by several threads."""
 
@@ -161,7 +165,9 @@ class Redactor:
         for start, number, end in sorted(self._secrets(text)):  # of two formats at one place, the more exact stands first
             if start >= kept:
                 kind = self._formats[number].kind
-                pieces += (text[kept:start], f"[REDACTED:{kind}]")
+                quote = _JSON_NUMBER.search(text, max(kept, start - 20), start)
+                mark = f"[REDACTED:{kind}]"
+                pieces += (text[kept:start], f"{quote[1]}{mark}{quote[1]}" if quote else mark)
                 kept = end
                 found[kind] += 1
         return ("".join((*pieces, text[kept:])), found) if found else (text, found)

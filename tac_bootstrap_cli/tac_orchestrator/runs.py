@@ -107,6 +107,7 @@ class PromptRun:
         self._end: tuple[Ending, Statement] | None = None
         self._planned: asyncio.Handle | None = None
         self._stored: Awaitable[Any] | None = None
+        self._refused: OrchestratorError | None = None
 
     async def __aenter__(self) -> Self:
         if self._create is not None:
@@ -170,7 +171,10 @@ class PromptRun:
 
     def _store(self, create: Statement) -> None:
         """The block waits for something: have the request stored meanwhile."""
-        self._stored = self._recorder.prompts.write(create)
+        try:
+            self._stored = self._recorder.prompts.write(create)
+        except OrchestratorError as error:
+            self._refused = error
 
     async def _leave(self, create: Statement, error: BaseException | None) -> None:
         if self._end is None and error is not None:
@@ -180,6 +184,8 @@ class PromptRun:
         assert self._end is not None
         ending, end = self._end
         prompts = self._recorder.prompts
+        if self._refused is not None:
+            raise self._refused
         if self._stored is None:
             await prompts.write(prompts.answered(create, end))
         else:
@@ -377,7 +383,11 @@ async def resume(recorder: Recorder, key: str) -> AsyncGenerator[AgentRun]:
 
 @asynccontextmanager
 async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]) -> AsyncGenerator[None]:
-    recorded = await recorder.attempt(begin)
+    try:
+        recorded = await recorder.attempt(begin)
+    except asyncio.CancelledError as error:  # what was handed over will be stored all the same
+        await _while_raising(agent.leave(error))
+        raise
     try:
         with inside(agent):
             yield

@@ -97,7 +97,7 @@ class Writer:
                 self.dropped += 1
                 return
             self._waiting_posts += 1
-        self._end_round(_Request([statement]))
+            self._hand_over([_Request([statement])])
 
     async def flush(self) -> None:
         """Returns once everything that was handed over before is committed."""
@@ -119,31 +119,41 @@ class Writer:
 
     async def close(self) -> None:
         """Commit what is left, and let go of the database."""
-        await asyncio.to_thread(self._stop, None)
+        thread = self._end()
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
 
-    def _end_round(self, *posted: _Request) -> None:
-        """Hand over what has gathered, in the order in which it came."""
+    def _end_round(self) -> None:
+        """Hand over what the tasks of the loop have written in this round."""
         with self._lock:
             gathered, self._round = self._round, []
-            gathered += posted
-            self._queue.put(gathered)
-            if self._thread is None:
-                self._start()
+            self._hand_over(gathered)
+
+    def _hand_over(self, requests: list[_Request]) -> None:
+        self._queue.put(requests)
+        if self._thread is None and self._refusal is None:
+            self._start()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._work, name="tac-orchestrator-writer", daemon=True)
         self._thread.start()
-        atexit.register(self._stop, _EXIT_PATIENCE_S)
+        atexit.register(self._end_with_interpreter)
 
-    def _stop(self, patience_s: float | None) -> None:
+    def _end(self) -> threading.Thread | None:
+        """Take nothing any more, and have the thread end with what it has."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._refusal = DatabaseUnavailable(self._engine.target, "this store has been closed")
-            if thread is None:
-                return
-            self._queue.put([*self._round, _Request([], stops=True)])
-        thread.join(patience_s)
-        atexit.unregister(self._stop)
+            gathered, self._round = self._round, []
+            if thread is not None:
+                self._queue.put([*gathered, _Request([], stops=True)])
+        atexit.unregister(self._end_with_interpreter)
+        return thread
+
+    def _end_with_interpreter(self) -> None:
+        thread = self._end()
+        if thread is not None:
+            thread.join(_EXIT_PATIENCE_S)
 
     def _work(self) -> None:
         stopping = False

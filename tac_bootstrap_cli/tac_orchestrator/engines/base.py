@@ -138,6 +138,10 @@ class Engine(Protocol):
         """`values` may be those of many rows, one after another, for a query that takes many."""
         ...
 
+    async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
+        """Any SQL that only reads. Raises InvalidRecord for SQL that is wrong, and DatabaseReadOnly for SQL that writes."""
+        ...
+
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]: ...
 
     async def raw_connection(self) -> Any:

@@ -104,7 +104,7 @@ class Agents(Table[Agent]):
             changes.setdefault("completed_at", at)
         values = self._checked(changes)
         logged = {
-            "id": key,
+            "id": self._key(key),
             "status": values["status"],
             "log_level": _LEVELS.get(values["status"], "INFO"),
             "details": {"error": values["error_message"]} if values.get("error_message") else None,
@@ -113,14 +113,14 @@ class Agents(Table[Agent]):
         query = self._queries["change_status"].changing(values)
         return [
             self._statement("log_status", logged),
-            self._statement(query, {**values, "id": key}, missing=NotFound("running agent", key)),
+            self._statement(query, {**values, "id": self._key(key)}, missing=NotFound("running agent", key)),
         ]
 
     def resume_statements(self, key: str, lease_id: str | None) -> list[Statement]:
         """The way back from an end, and the log that says so."""
         return [
-            self._statement("log_resume", {"id": key, "created_at": now()}),
-            self._statement("resume", {"id": key, "lease_id": lease_id}, missing=NotFound(self.kind, key)),
+            self._statement("log_resume", {"id": self._key(key), "created_at": now()}),
+            self._statement("resume", {"id": self._key(key), "lease_id": lease_id}, missing=NotFound(self.kind, key)),
         ]
 
     async def write_status(self, key: str, statements: list[Statement], *, wanted: str) -> None:

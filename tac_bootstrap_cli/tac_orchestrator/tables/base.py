@@ -9,6 +9,7 @@ from functools import cache
 from itertools import islice
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from uuid import UUID
 
 import uuid_utils
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +24,8 @@ MAX_PAGE = 100_000
 
 # Values that most rows have: any other filter goes first, and the indexes may leave them out.
 COMMON = frozenset(("completed", "INFO", "DEBUG", "milestone", "tool_call", "adw", "followup"))
+
+_UUID_LENGTH = 36
 
 PIECE = 512
 """Rows that are written or deleted in one commit where there are many."""
@@ -83,7 +86,7 @@ class Table(Generic[M]):
 
     async def delete(self, key: str) -> None:
         """Raises NotFound."""
-        await self._write(self._statement("delete", {"id": key}, missing=NotFound(self.kind, key)))
+        await self._write(self._statement("delete", {"id": self._key(key)}, missing=NotFound(self.kind, key)))
 
     def _new(self, **values: Any) -> M:
         """A checked row. Raises InvalidRecord."""
@@ -93,7 +96,11 @@ class Table(Generic[M]):
             raise invalid(self.kind, error) from None
 
     def _checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Single columns, checked as in a whole row. Raises InvalidRecord."""
+        """The columns of an update, checked as in a whole row. Raises InvalidRecord."""
+        if not values:
+            raise InvalidRecord(self.kind, "no column was named that is to change")
+        if "id" in values:
+            raise InvalidRecord(self.kind, "it does not change", field="id", value=values["id"])
         return {name: self._check(name, value) for name, value in values.items()}
 
     def _check(self, name: str, value: Any) -> Any:
@@ -133,7 +140,11 @@ class Table(Generic[M]):
         """Sets columns. Raises InvalidRecord; the statement, NotFound."""
         values = self._checked(changes)
         query = self._queries["update"].changing(values)
-        return self._statement(query, {**values, "id": key}, missing=NotFound(self.kind, key))
+        return self._statement(query, {**values, "id": self._key(key)}, missing=NotFound(self.kind, key))
+
+    def _key(self, key: Any) -> Any:
+        """An id as it is kept. One that is no UUID may have come in by plain SQL."""
+        return str(key).lower() if isinstance(key, UUID) or (isinstance(key, str) and len(key) == _UUID_LENGTH) else key
 
     def _write(self, *statements: Statement) -> Awaitable[Sequence[Outcome]]:
         return self._sink.write(list(statements))
@@ -160,7 +171,7 @@ class Table(Generic[M]):
 
     async def _first(self, name: str, key: Any) -> M | None:
         query = self._queries[name]
-        rows = await self._engine.fetch(query, (key,))
+        rows = await self._engine.fetch(query, (self._key(key),))
         return self._row(rows[0]) if rows else None
 
     async def _list(self, filters: Mapping[str, Any], *, limit: int, before: Any = None) -> list[M]:

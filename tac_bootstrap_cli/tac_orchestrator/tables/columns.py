@@ -169,7 +169,7 @@ def _plain_time(value: Any) -> datetime:
 
 
 def _plain_money(value: Any) -> Decimal | float:
-    if type(value) not in _NUMBERS or not 0 <= value < MAX_COST:
+    if type(value) not in _NUMBERS or (type(value) is Decimal and not value.is_finite()) or not 0 <= value < MAX_COST:
         raise NotPlain
     return value
 

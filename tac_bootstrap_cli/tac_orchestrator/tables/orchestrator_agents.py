@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tac_orchestrator.errors import AlreadyExists, NotFound
+from tac_orchestrator.errors import AlreadyExists
 from tac_orchestrator.models import AgentType, JsonArray, OrchestratorAgent
 from tac_orchestrator.tables.base import Page, Table, new_id, now
 
@@ -47,9 +47,7 @@ class OrchestratorAgents(Table[OrchestratorAgent]):
         if found is None:
             await self._write(statement)
             found = await self.find(name)
-        if found is None:
-            raise NotFound(self.kind, name, hint="It was deleted in the same moment. Try again.")
-        return found
+        return found or self._inserted(statement)
 
     async def find(self, name: str) -> OrchestratorAgent | None:
         return await self._first("find", name)

@@ -27,7 +27,8 @@ from tac_orchestrator.models import (
 from tac_orchestrator.tables.base import Page, Sink, Table, new_id, now
 
 _ENDED = frozenset(("completed", "failed", "cancelled"))
-_PRICED_BY = frozenset(("model_used", "tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "cost_usd"))
+_TOKENS = ("tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "tokens_cache_write_1h")
+_DECIDES_COST = frozenset((*_TOKENS, "model_used", "cost_usd", "status"))
 
 
 class _Answer(Row):
@@ -138,7 +139,7 @@ class Prompts(Table[Prompt]):
 
     async def update(self, key: str, **changes: Any) -> None:
         """Set columns. The state changes only until it has ended. Raises NotFound and InvalidTransition."""
-        if changes.keys() & _PRICED_BY and "cost_source" not in changes:
+        if changes.keys() & _DECIDES_COST and "cost_source" not in changes:
             changes |= _new_cost(await self.get(key), changes)
         if "status" not in changes:
             await self._write(self._update(key, changes))
@@ -147,7 +148,7 @@ class Prompts(Table[Prompt]):
             changes.setdefault("completed_at", now())
         values = self._checked(changes)
         query = self._queries["change_status"].changing(values)
-        statement = self._statement(query, {**values, "id": key}, missing=NotFound(self.kind, key))
+        statement = self._statement(query, {**values, "id": self._key(key)}, missing=NotFound(self.kind, key))
         await self.write_transition(key, changes["status"], statement)
 
     async def list(
@@ -184,12 +185,9 @@ class Prompts(Table[Prompt]):
             raise InvalidTransition(self.kind, key, current=current.status, wanted=wanted) from None
 
 
-_TOKENS = ("tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "tokens_cache_write_1h")
-
-
 def _new_cost(row: Prompt, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What changed tokens mean for the cost. One that was reported stays, unless it is what changes."""
-    if row.cost_source == "reported" and "cost_usd" not in changes:
+    """What the changes mean for the cost. One that was reported stays, unless it is what changes."""
+    if row.cost_source == "reported" and changes.get("cost_usd") is None:
         return {}
     values = with_cost({**row.model_dump(exclude={"cost_usd", "cost_source", "cost_basis"}), **changes})
     return {name: values.get(name) for name in ("cost_usd", "cost_source", "cost_basis")}

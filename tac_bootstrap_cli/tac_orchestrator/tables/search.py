@@ -69,7 +69,7 @@ class Search(Table[SearchHit]):
 def match_expression(words: str) -> str:
     """What people type, in the language of the index, in which nothing that they type is an error."""
     wanted, unwanted = list[str](), list[str]()
-    for term in _TERM.finditer(words):
+    for term in _TERM.finditer(words.replace("\0", " ")):
         text = term["phrase"] if term["phrase"] is not None else term["word"]
         if text == "OR" and term["word"]:
             wanted.append("OR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -37,7 +38,7 @@ class Sessions(Table[Session]):
 
     async def matching(self, prefix: str, *, limit: int = 2) -> Page[str]:
         """The ids of the sessions that begin so; the newest first."""
-        values = {"first": prefix, "last": f"{prefix}\N{REPLACEMENT CHARACTER}", "limit": limit}
+        values = {"first": prefix, "last": prefix + chr(sys.maxunicode), "limit": limit}
         return [raw["session_id"] for raw in await self._fetch(self._queries["matching"], **values)]
 
     async def tree(self, key: str) -> Page[AgentNode]:

@@ -11,7 +11,7 @@ from tac_orchestrator.tables.base import Page, Table
 
 Group = Literal["model", "day", "agent_type", "session"]
 
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 
 
 class Usages(Table[Usage]):
@@ -29,6 +29,6 @@ class Usages(Table[Usage]):
         if group not in get_args(Group):
             raise InvalidRecord(self.kind, f"it takes {', '.join(get_args(Group))}", field="group", value=group)
         first = self._checked_filter("since", since or _EVER[0])
-        last = self._checked_filter("until", until or _EVER[1] - timedelta(days=1)) + timedelta(days=1)
+        last = min(self._checked_filter("until", until or _EVER[1]), _EVER[1]) + timedelta(days=1)
         values = {"since": f"{first:%Y-%m-%d}", "until": f"{last:%Y-%m-%d}", "limit": limit}
         return [self._row(raw) for raw in await self._fetch(self._queries[f"by_{group}"], **values)]

@@ -109,6 +109,9 @@ class SqliteEngine:
         rows = len(values) // len(query.parameters) if query.row is not None else 1
         return await self._readers.fetch(query.with_marks("?", rows), values)
 
+    async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
+        return await self._readers.query(sql, values)
+
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         return self._readers.stream(query.with_marks("?"), values)
 

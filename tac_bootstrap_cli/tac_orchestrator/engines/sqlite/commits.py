@@ -36,14 +36,15 @@ def commit(connection: sqlite.Connection, units: Sequence[Unit], target: str) ->
 
 
 def _is_one_statement(units: Sequence[Unit]) -> bool:
-    """Whether all of it is one SQL statement, which is a transaction by itself."""
+    """Whether all of it is one SQL statement, which is a transaction by itself, and cannot find a part of its rows missing."""
     query = units[0].statements[0].query
-    rows = 0
+    rows, may_miss = 0, False
     for unit in units:
         if len(unit.statements) != 1 or unit.statements[0].query is not query:
             return False
         rows += len(unit.statements[0].rows)
-    return rows == 1 or (query.row is not None and rows in _SIZES)
+        may_miss = may_miss or unit.statements[0].missing is not None
+    return rows == 1 or (query.row is not None and rows in _SIZES and not may_miss)
 
 
 def _settle(connection: sqlite.Connection, units: Sequence[Unit], error: OrchestratorError, target: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.engines.sqlite.connections import open_reader
 from tac_orchestrator.engines.sqlite.faults import translated
 from tac_orchestrator.engines.sqlite.library import sqlite
+from tac_orchestrator.errors import DatabaseReadOnly, DatabaseUnavailable, InvalidRecord, SchemaDrift
 from tac_orchestrator.settings import Settings
 
 _CONNECTIONS = 4
@@ -30,10 +32,23 @@ class Readers:
         self._free: list[aiosqlite.Connection] = []
         self._places = asyncio.Semaphore(_CONNECTIONS)
         self._watcher: aiosqlite.Connection | None = None
+        self._process_id = os.getpid()
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> list[RawRow]:
         async with self._connection() as connection:
             return _as_dicts(await connection.execute_fetchall(sql, values))
+
+    async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
+        """SQL that somebody has typed: what is wrong with it is not the store's fault."""
+        try:
+            async with self._connection() as connection:
+                return _as_dicts(await connection.execute_fetchall(sql, dict(values)))
+        except DatabaseReadOnly as error:
+            raise DatabaseReadOnly(str(self._path), "this SQL writes", hint="Only SQL that reads is taken here.") from error
+        except (DatabaseUnavailable, SchemaDrift) as error:
+            if isinstance(error.__cause__, (sqlite.OperationalError, sqlite.ProgrammingError)):
+                raise InvalidRecord("query", str(error.__cause__), value=sql) from error
+            raise
 
     async def stream(self, sql: str, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         """All rows as of now, in chunks, however many there are."""
@@ -43,6 +58,7 @@ class Readers:
 
     async def generation(self) -> int:
         """A number that changes with every commit of any process. It is compared with what the same method said before."""
+        self._refuse_child()
         try:
             if self._watcher is None:
                 self._watcher = await self._open()
@@ -52,6 +68,8 @@ class Readers:
         return int(rows[0][0])
 
     async def close(self) -> None:
+        if os.getpid() != self._process_id:
+            self._free, self._watcher = [], None  # their threads are in the parent
         if self._watcher is not None:
             self._free.append(self._watcher)
             self._watcher = None
@@ -61,6 +79,7 @@ class Readers:
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[aiosqlite.Connection]:
         """A connection for one query. A query whose caller goes away is interrupted."""
+        self._refuse_child()
         async with self._places:
             connection = None
             try:
@@ -75,6 +94,12 @@ class Readers:
             finally:
                 if connection is not None:
                     self._free.append(connection)
+
+    def _refuse_child(self) -> None:
+        if os.getpid() != self._process_id:
+            raise DatabaseUnavailable(
+                str(self._path), "this store was opened by the parent process", hint="Open it again after the fork."
+            )
 
     async def _open(self) -> aiosqlite.Connection:
         return await connect(partial(open_reader, self._path, self._settings))

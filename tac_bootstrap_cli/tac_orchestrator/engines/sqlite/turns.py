@@ -27,33 +27,29 @@ class Turns:
         self._target = str(path)
         self._patience_s = patience_s
         self._descriptor: int | None = None
-        self._waiter: threading.Thread | None = None
 
     def begin(self) -> None:
         """Returns when it is our turn. Raises DatabaseBusy when that takes longer than our patience."""
         if fcntl is None:
             return
         if self._descriptor is None:
-            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._descriptor = os.open(self._path, flags, PRIVATE)
-        if self._waiter is None:
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                self._waiter = threading.Thread(target=fcntl.flock, args=(self._descriptor, fcntl.LOCK_EX), daemon=True)
-                self._waiter.start()
-        # The kernel's queue cannot be left, so a thread stands in it: if it is still there when our patience ends, its place
-        # serves the next attempt.
-        self._waiter.join(self._patience_s)
-        if self._waiter.is_alive():
-            raise DatabaseBusy(f"{self._target} has been held by another process for {self._patience_s:g} s.")
-        self._waiter = None
+            self._descriptor = _open(self._path)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not _Place(self._descriptor).wait(self._patience_s):
+                self._descriptor = None  # the place closes it, once it gets out of the queue
+                raise DatabaseBusy(f"{self._target} has been held by another process for {self._patience_s:g} s.") from None
 
     def end(self) -> None:
         """Let the next one write."""
         if fcntl is not None and self._descriptor is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def __enter__(self) -> None:
         self.begin()
@@ -62,7 +58,34 @@ class Turns:
         self.end()
         self.close()
 
-    def close(self) -> None:
-        if self._descriptor is not None and self._waiter is None:
-            os.close(self._descriptor)
-            self._descriptor = None
+
+class _Place:
+    """A place in the kernel's queue. Who stands there cannot leave before the turn comes, so a thread does it for us; when we
+    have gone meanwhile, it lets go at once."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._abandoned = False
+        self._reached = threading.Event()
+        threading.Thread(target=self._stand, name="tac-orchestrator-queue", daemon=True).start()
+
+    def wait(self, patience_s: float) -> bool:
+        """Whether the turn came in time."""
+        self._reached.wait(patience_s)
+        with self._lock:
+            self._abandoned = not self._reached.is_set()
+        return not self._abandoned
+
+    def _stand(self) -> None:
+        assert fcntl is not None
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        with self._lock:
+            if self._abandoned:
+                os.close(self._descriptor)  # which lets go of the lock
+            else:
+                self._reached.set()
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)

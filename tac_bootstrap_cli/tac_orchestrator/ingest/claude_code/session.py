@@ -221,7 +221,7 @@ def _tokens(usage: Mapping[str, Any]) -> Values:
     if "input_tokens" not in usage:
         return {}
     read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-    creation = usage.get("cache_creation")
+    creation: Any = usage.get("cache_creation")
     return {
         "tokens_input": _count(usage, "input_tokens") + read + written,
         "tokens_output": _count(usage, "output_tokens"),

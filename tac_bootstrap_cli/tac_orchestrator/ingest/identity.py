@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID, uuid5
 
 from tac_orchestrator.models import AgentType
@@ -32,6 +34,11 @@ def row_id(*parts: str) -> str:
 def unique_key(key: str, fallback: str) -> str:
     """A key that a provider made, or one that is made unique by something that is."""
     return key if len(key) >= _SURELY_UNIQUE else f"{key}:{fallback}"
+
+
+def claimed(agent: Mapping[str, Any], adw_id: str) -> dict[str, Any]:
+    """An agent as one of a workflow's: whatever else tells of it, it belongs there."""
+    return {**agent, "session_id": adw_id, "context": {**(agent["context"] or {}), "source": "adw", "adw_id": adw_id}}
 
 
 def agent_type_of(name: str) -> AgentType:

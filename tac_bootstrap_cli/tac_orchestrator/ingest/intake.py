@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.ingest.merging import is_same, merged_agent, merged_log, merged_prompt
-from tac_orchestrator.models import AgentType, dump_json
+from tac_orchestrator.models import AgentType, dump_json, storable
 from tac_orchestrator.queries import FREE_TEXT
 from tac_orchestrator.redaction import Redactor, redactor
 from tac_orchestrator.tables.prompts import with_cost
@@ -48,6 +50,15 @@ class Intake:
         self._redactor = redactor() if database.settings.redact else None
         self._kind_ids: dict[str, str] = {}
 
+    async def unread(self, paths: Iterable[Path]) -> list[Values]:
+        """These files as they are now, before they are read, or nothing if all were read as they are now.
+
+        What is added while they are read makes them unread again.
+        """
+        seen = _seen(paths)
+        known = await self._sources.known_files(row["path"] for row in seen)
+        return [] if all(known.get(row["path"]) == (row["size"], row["modified_ns"]) for row in seen) else seen
+
     async def store(self, kinds: Mapping[str, AgentType], batch: Batch) -> Batch:
         """Agents name their kind as `kind`; kinds that nobody has registered are. Returns what was new or has changed."""
         for name, agent_type in kinds.items():
@@ -80,6 +91,15 @@ class Intake:
             prompts=_news(prompts, {row["id"]: row for row in map(with_cost, batch.prompts)}, owners.merging(merged_prompt)),
             agent_logs=_news(logs, {row["source_key"]: row for row in batch.agent_logs}, owners.merging(merged_log)),
         )
+
+
+def _seen(paths: Iterable[Path]) -> list[Values]:
+    rows = list[Values]()
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            rows.append({"path": storable(str(path.absolute())), "size": found.st_size, "modified_ns": found.st_mtime_ns})
+    return rows
 
 
 def _news(known: Mapping[str, Values], told: Mapping[str, Values], merge: Callable[[Values, Values], Values]) -> list[Values]:

@@ -16,6 +16,7 @@ from tac_orchestrator.tables.sources import Values
 _STATES = ("pending", "streaming", "cancelled", "failed", "completed")
 _TYPES = ("adw", "followup", "tool_call", "correction", "command")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_TEXTS = ("prompt_text", "response_text", "model_used", "error_message")
 _COUNTS = (
     "tokens_input",
     "tokens_output",
@@ -34,6 +35,7 @@ def merged_agent(known: Mapping[str, Any], told: Mapping[str, Any]) -> Values:
     older, newer = sorted((known, told), key=lambda row: (_context(row).get("as_of") or "", _claim(row)))
     weaker, stronger = sorted((known, told), key=_claim)
     context = _merged_json(_context(older), _context(newer)) | {"source": _context(stronger).get("source")}
+    context["times"] = _times(known, told, "context")
     context["opened_at"] = min(filter(None, (_context(row).get("opened_at") for row in (known, told))), default=None)
     return {
         "id": known["id"],
@@ -43,25 +45,28 @@ def merged_agent(known: Mapping[str, Any], told: Mapping[str, Any]) -> Values:
         "status": newer["status"],
         "completed_at": newer["completed_at"],
         "error_message": newer["error_message"],
-        "started_at": min(known["started_at"], told["started_at"]),
+        "started_at": min(row["started_at"] for row in _exact(known, told, "context")),
         "context": {name: value for name, value in context.items() if value is not None},
         "config": _merged_json(older.get("config"), newer.get("config")) or None,
     }
 
 
 def merged_prompt(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id: str) -> Values:
-    merged = {name: _either(known.get(name), told.get(name)) for name in known.keys() | told.keys()}
+    exact = _exact(known, told, "details")
+    named = max((known, told), key=lambda row: (_TYPES.index(row["prompt_type"]), row.get("prompt_name") or ""))
+    merged = {name: _longer(known.get(name), told.get(name)) for name in _TEXTS}
     merged |= {name: _larger(known.get(name), told.get(name)) for name in _COUNTS}
     merged |= {
+        "id": known["id"],
         "agent_id": agent_id,
         "status": _further(_STATES, known["status"], told["status"]),
-        "prompt_type": _further(_TYPES, known["prompt_type"], told["prompt_type"]),
-        "prompt_text": _longer(known.get("prompt_text"), told.get("prompt_text")),
-        "response_text": _longer(known.get("response_text"), told.get("response_text")),
-        "created_at": min(known["created_at"], told["created_at"]),
-        "completed_at": _larger(known.get("completed_at"), told.get("completed_at")),
-        "details": _merged_json(known.get("details"), told.get("details")) or None,
+        "prompt_type": named["prompt_type"],
+        "prompt_name": named.get("prompt_name"),
+        "created_at": min(row["created_at"] for row in exact),
+        "completed_at": max(filter(None, (row.get("completed_at") for row in exact)), default=None),
     }
+    details = _merged_json(known.get("details"), told.get("details")) | {"times": _times(known, told, "details")}
+    merged["details"] = {name: value for name, value in details.items() if value is not None} or None
     reported = next((row for row in (known, told) if row.get("cost_source") == "reported"), None)
     merged |= {name: reported[name] if reported else None for name in ("cost_usd", "cost_source", "cost_basis")}
     return with_cost(merged)
@@ -85,7 +90,11 @@ def is_same(known: Mapping[str, Any], merged: Mapping[str, Any]) -> bool:
 
 
 def _context(row: Mapping[str, Any]) -> Values:
-    return row.get("context") or {}
+    return _json(row, "context")
+
+
+def _json(row: Mapping[str, Any], column: str) -> Values:
+    return row.get(column) or {}
 
 
 def _claim(row: Mapping[str, Any]) -> int:
@@ -93,8 +102,15 @@ def _claim(row: Mapping[str, Any]) -> int:
     return _CLAIMS.index(source) if source in _CLAIMS else -1
 
 
-def _either(known: Any, told: Any) -> Any:
-    return told if known is None else known
+def _exact(known: Mapping[str, Any], told: Mapping[str, Any], column: str) -> list[Mapping[str, Any]]:
+    """Those of the two whose times are not concluded; both, if neither knows."""
+    exact = [row for row in (known, told) if _json(row, column).get("times") is None]
+    return exact or [known, told]
+
+
+def _times(known: Mapping[str, Any], told: Mapping[str, Any], column: str) -> str | None:
+    marks = [_json(row, column).get("times") for row in (known, told)]
+    return marks[0] if all(marks) else None
 
 
 def _larger(known: Any, told: Any) -> Any:

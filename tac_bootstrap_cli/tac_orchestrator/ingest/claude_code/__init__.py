@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from tac_orchestrator.database import Database
+from tac_orchestrator.engines.base import Progress
 from tac_orchestrator.ingest.claude_code.discovery import default_folders
-from tac_orchestrator.ingest.claude_code.importer import Importer, Progress
+from tac_orchestrator.ingest.claude_code.importer import Importer
 from tac_orchestrator.ingest.intake import Report
 
 __all__ = ["Report", "default_folders", "import_claude_code", "watch_claude_code"]

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from tac_orchestrator.database import Database
+from tac_orchestrator.engines.base import Progress
 from tac_orchestrator.ingest.claude_code.discovery import SessionFiles, find_sessions, read_meta
 from tac_orchestrator.ingest.claude_code.session import Member, SessionRows, session_rows
+from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.transcript import TranscriptFile
+from tac_orchestrator.ingest.identity import claimed
 from tac_orchestrator.ingest.intake import Intake, Report
 from tac_orchestrator.tables.base import now
 from tac_orchestrator.tables.sources import Batch, Values
-
-Progress = Callable[[int, int], None]
-"""Called with the sessions that are done, and how many there are."""
 
 
 class Importer:
     """Reads what has been added since it read last: to the files, while it lives, and of them, by the store's memory."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._sources = database.sources
         self._intake = Intake(database)
         self._files: dict[Path, TranscriptFile] = {}
@@ -51,19 +51,28 @@ class Importer:
 
     async def _import(self, session: SessionFiles, report: Report, *, keep: bool) -> None:
         report.sessions += 1
-        seen = _seen(session)
-        known = await self._sources.known_files(row["path"] for row in seen)
-        if all(known.get(row["path"]) == (row["size"], row["modified_ns"]) for row in seen):
+        seen = await self._intake.unread(session.paths())
+        if not seen:
             report.unchanged += 1
             return
         files = self._read(session)
         rows = _rows(session, files)
         skipped = sum(file.skipped for file in files.values())
         report.skipped_lines += skipped
-        batch = Batch(rows.agents, rows.prompts, rows.agent_logs, [{**row, "skipped_count": skipped} for row in seen])
+        agents = await self._at_home(rows.agents)
+        batch = Batch(agents, rows.prompts, rows.agent_logs, [{**row, "skipped_count": skipped} for row in seen])
         report.add(await self._intake.store(rows.kinds, batch))
+        await settle(self._database, rows.agents[0]["id"])
         if not keep:
             self._files.clear()
+
+    async def _at_home(self, agents: list[Values]) -> list[Values]:
+        """The ADW that ran the session, if it is known, has its agents in its own."""
+        main, *others = agents
+        known = (await self._sources.known_agents([main["id"]])).get(main["id"])
+        if known is None or known["context"].get("source") != "adw":
+            return agents
+        return [main, *(claimed(row, known["session_id"]) for row in others)]
 
     def _read(self, session: SessionFiles) -> dict[str | None, TranscriptFile]:
         """The files as they are now. What was read before is not read again."""
@@ -80,16 +89,6 @@ class Importer:
             stream.seek(file.read_bytes)
             file.read(stream.read())
         return file
-
-
-def _seen(session: SessionFiles) -> list[Values]:
-    """The files as they are before they are read: what is added meanwhile is read again the next time."""
-    rows = list[Values]()
-    for path in session.paths():
-        with suppress(FileNotFoundError):
-            found = path.stat()
-            rows.append({"path": str(path.absolute()), "size": found.st_size, "modified_ns": found.st_mtime_ns})
-    return rows
 
 
 def _rows(session: SessionFiles, files: dict[str | None, TranscriptFile]) -> SessionRows:

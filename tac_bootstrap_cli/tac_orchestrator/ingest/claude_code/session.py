@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from tac_orchestrator.ingest.claude_code.transcript import Event, Request, ToolCall, Transcript
+from tac_orchestrator.ingest.claude_code.transcript import Event, Request, ToolCall, Transcript, json_object
 from tac_orchestrator.ingest.identity import agent_type_of, row_id, unique_key
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.tables.sources import Values
 
 MAIN_AGENT = "claude-code"
+
+APPROXIMATE = "approximate"
+"""Marks rows whose times were concluded; those of another source go before them."""
 
 # A turn that has not ended, and of which nothing was heard for so long, will not go on.
 _SILENCE = timedelta(hours=1)
@@ -49,6 +52,20 @@ class Member:
         return row_id("cc", self.transcript.session_id, self.tool_use_id or self.key)
 
     @property
+    def began_at(self) -> datetime | None:
+        """By the first line that has a time, and by what is concluded about the process."""
+        return min(filter(None, (self.transcript.first_at, self.meta.get("began_at"))), default=None)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        return max(filter(None, (self.transcript.last_at, self.meta.get("ended_at"))), default=None)
+
+    @property
+    def times(self) -> str | None:
+        """A mark, if they were concluded."""
+        return APPROXIMATE if self.meta.get("began_at") or self.transcript.first_at is None else None
+
+    @property
     def kind(self) -> str:
         return MAIN_AGENT if self.key is None else self.meta.get("agentType") or "claude-code-subagent"
 
@@ -79,7 +96,7 @@ def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> Se
         kinds={member.kind: member.agent_type for member in ordered},
         agents=[_agent(member, found[parents[member.key]].agent_id, at) for member in ordered],
         prompts=[prompt for member in ordered for prompt in _prompts(member, at)],
-        agent_logs=[log for member in ordered for log in _logs(member)],
+        agent_logs=[log for member in ordered for log in _logs(member, at)],
     )
 
 
@@ -135,7 +152,10 @@ def _agent(member: Member, parent_id: str, at: datetime) -> Values:
     context = {
         **transcript.context,
         "source": "claude-code",
-        "agent_key": member.key,
+        "claude_session": transcript.session_id,
+        "reported": member.meta.get("reported"),
+        "times": member.times,
+        "agent_key": member.meta.get("agentKey", member.key),
         "tool_use_id": member.tool_use_id,
         "description": member.meta.get("description"),
         "opened_at": transcript.opened_at and transcript.opened_at.isoformat(),
@@ -150,7 +170,7 @@ def _agent(member: Member, parent_id: str, at: datetime) -> Values:
         "status": status,
         "context": _known(context),
         "config": _known({"permission_mode": transcript.permission_mode, "model": model}) or None,
-        "started_at": transcript.first_at or at,
+        "started_at": member.began_at or at,
         "completed_at": ended_at,
         "error_message": error,
     }
@@ -159,7 +179,7 @@ def _agent(member: Member, parent_id: str, at: datetime) -> Values:
 def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | None]:
     """State, reason and time of the end, as far as the transcript tells."""
     transcript, last = member.transcript, member.transcript.last_request
-    ended_at = transcript.last_at or at
+    ended_at = member.ended_at or at
     if transcript.failure is not None:
         return "failed", storable(transcript.failure), ended_at
     if transcript.interrupted:
@@ -173,16 +193,19 @@ def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | N
 
 def _prompts(member: Member, at: datetime) -> Iterator[Values]:
     requests = list(member.transcript.requests.values())
+    clock = member.began_at or at
     for request in requests:
         is_last = request is requests[-1]
-        yield _prompt(member, request, is_open=is_last and not request.stop_reason and _is_open(member, at))
+        began_at = request.started_at or clock + timedelta(microseconds=1)  # keeps the order of those that have no time
+        clock = max(clock, began_at, request.ended_at or began_at)
+        yield _prompt(member, request, began_at, is_open=is_last and not request.stop_reason and _is_open(member, at))
 
 
 def _is_open(member: Member, at: datetime) -> bool:
     return _ending(member, at)[0] in {"executing", "planning"}
 
 
-def _prompt(member: Member, request: Request, *, is_open: bool) -> Values:
+def _prompt(member: Member, request: Request, began_at: datetime, *, is_open: bool) -> Values:
     prompt_type, name = _type_and_name(member, request)
     usage = request.usage
     status = "failed" if request.error else "streaming" if is_open else "completed"
@@ -196,8 +219,8 @@ def _prompt(member: Member, request: Request, *, is_open: bool) -> Values:
         "status": status,
         "model_used": request.model and request.model.removesuffix("[1m]"),
         **_tokens(usage),
-        "created_at": request.started_at or member.transcript.first_at,
-        "completed_at": None if is_open else request.ended_at,
+        "created_at": began_at,
+        "completed_at": None if is_open else request.ended_at or began_at,
         "error_message": request.error and storable(request.error),
         "details": _known(
             {
@@ -206,6 +229,7 @@ def _prompt(member: Member, request: Request, *, is_open: bool) -> Values:
                 "stop_reason": request.stop_reason,
                 "tools": request.tool_names or None,
                 "service_tier": usage.get("service_tier"),
+                "times": None if request.started_at else APPROXIMATE,
             }
         )
         or None,
@@ -221,15 +245,12 @@ def _tokens(usage: Mapping[str, Any]) -> Values:
     if "input_tokens" not in usage:
         return {}
     read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
-    creation: Any = usage.get("cache_creation")
     return {
         "tokens_input": _count(usage, "input_tokens") + read + written,
-        "tokens_output": _count(usage, "output_tokens"),
+        "tokens_output": _count(usage, "output_tokens") if "output_tokens" in usage else None,
         "tokens_cache_read": read,
         "tokens_cache_write": written,
-        "tokens_cache_write_1h": min(_count(creation, "ephemeral_1h_input_tokens"), written)
-        if isinstance(creation, dict)
-        else 0,
+        "tokens_cache_write_1h": min(_count(json_object(usage.get("cache_creation")), "ephemeral_1h_input_tokens"), written),
     }
 
 
@@ -246,14 +267,14 @@ def _type_and_name(member: Member, request: Request) -> tuple[str, str | None]:
     return ("adw", member.kind) if request.is_first else ("followup", None)
 
 
-def _logs(member: Member) -> Iterator[Values]:
+def _logs(member: Member, at: datetime) -> Iterator[Values]:
     for call in member.transcript.tool_calls.values():
-        yield _tool_log(member, call)
+        yield _tool_log(member, call, at)
     for event in member.transcript.events:
-        yield _event_log(member, event)
+        yield _event_log(member, event, at)
 
 
-def _tool_log(member: Member, call: ToolCall) -> Values:
+def _tool_log(member: Member, call: ToolCall, at: datetime) -> Values:
     details = {
         "tool": call.name,
         "tool_use_id": call.call_id,
@@ -269,19 +290,19 @@ def _tool_log(member: Member, call: ToolCall) -> Values:
         "log_type": "tool_call",
         "message": storable(f"{call.name}: {brief}" if brief else call.name),
         "details": _storable(_known(details)),
-        "created_at": call.at or member.transcript.first_at,
+        "created_at": call.at or call.request.started_at or member.began_at or at,
         "source_key": f"cc:tool:{unique_key(call.call_id, call.line_id)}",
     }
 
 
-def _event_log(member: Member, event: Event) -> Values:
+def _event_log(member: Member, event: Event, at: datetime) -> Values:
     return {
         "agent_id": member.agent_id,
         "log_level": "ERROR" if event.kind == "error" else "INFO",
         "log_type": event.kind,
         "message": storable(event.text),
         "details": _storable(event.details) or None,
-        "created_at": event.at or member.transcript.first_at,
+        "created_at": event.at or member.began_at or at,
         "source_key": f"cc:line:{event.line_id}",
     }
 

@@ -153,7 +153,7 @@ class Transcript:
             self.permission_mode = line["permissionMode"]
 
     def _take_answer(self, line: Json, at: datetime | None) -> None:
-        message = _object(line.get("message"))
+        message = json_object(line.get("message"))
         message_id = str(message.get("id") or line.get("uuid") or "")
         line_id = str(line.get("uuid") or message_id)
         if message.get("model") == "<synthetic>":
@@ -166,7 +166,7 @@ class Transcript:
         request.request_id = _name(line.get("requestId")) or request.request_id
         request.stop_reason = _name(message.get("stop_reason")) or request.stop_reason
         request.ended_at = max(request.ended_at or at, at) if at else request.ended_at
-        usage = _object(message.get("usage"))
+        usage = json_object(message.get("usage"))
         if _count(usage, "output_tokens") >= _count(request.usage, "output_tokens"):
             request.usage = usage
         for block in _blocks(message.get("content")):
@@ -185,7 +185,7 @@ class Transcript:
         elif block.get("type") == "tool_use":
             call_id, name = str(block.get("id") or line_id), str(block.get("name") or "tool")
             request.tool_names.append(name)
-            self.tool_calls.setdefault(call_id, ToolCall(call_id, line_id, request, name, _object(block.get("input")), at))
+            self.tool_calls.setdefault(call_id, ToolCall(call_id, line_id, request, name, json_object(block.get("input")), at))
 
     def _take_synthetic(self, line: Json, message: Json, line_id: str, at: datetime | None) -> None:
         """Claude Code's own words in the place of an answer: an error, or nothing that matters."""
@@ -198,7 +198,7 @@ class Transcript:
             self.events.append(Event(line_id, "error", text, at, {}))
 
     def _take_input(self, line: Json, at: datetime | None) -> None:
-        content = _object(line.get("message")).get("content")
+        content = json_object(line.get("message")).get("content")
         results = [block for block in _blocks(content) if block.get("type") == "tool_result"]
         for block in results:
             self._take_result(block, line, at)
@@ -222,17 +222,17 @@ class Transcript:
         call = self.tool_calls.get(str(block.get("tool_use_id")))
         if call is not None:
             call.result, call.is_error = text, is_error
-            extra = _object(line.get("toolUseResult"))
+            extra = json_object(line.get("toolUseResult"))
             duration = extra.get("totalDurationMs", extra.get("durationMs"))
             call.duration_ms = duration if type(duration) is int and duration >= 0 else None
 
     def _take_event(self, line: Json, at: datetime | None) -> None:
         if line.get("subtype") == "compact_boundary":
-            details = _object(line.get("compactMetadata"))
+            details = json_object(line.get("compactMetadata"))
             self.events.append(Event(str(line.get("uuid")), "milestone", "The conversation was compacted", at, details))
 
     def _take_attachment(self, line: Json) -> None:
-        attachment = _object(line.get("attachment"))
+        attachment = json_object(line.get("attachment"))
         if attachment.get("type") == "max_turns_reached":
             self.failure = f"The limit of {attachment.get('maxTurns')} turns was reached."
 
@@ -258,14 +258,14 @@ class TranscriptFile:
         for line in lines:
             self._take(line)
             self.read_bytes += len(line) + 1
-        if rest.strip() and _parsed(rest) is not None:
+        if rest.strip() and parsed_line(rest) is not None:
             self._take(rest)
             self.read_bytes += len(rest)
 
     def _take(self, data: bytes) -> None:
         if not data.strip():
             return
-        line = _parsed(data)
+        line = parsed_line(data)
         if line is None or not self._transcript_of(line).take(line):
             self.skipped += 1
 
@@ -288,13 +288,14 @@ class TranscriptFile:
 def session_named_in(lines: Iterable[bytes]) -> str | None:
     """The session that the first line that names one belongs to."""
     for data in lines:
-        line = _parsed(data)
+        line = parsed_line(data)
         if line is not None and isinstance(line.get("sessionId"), str):
             return line["sessionId"]
     return None
 
 
-def _parsed(data: bytes) -> Json | None:
+def parsed_line(data: bytes) -> Json | None:
+    """The object that a line holds, if it holds one."""
     try:
         found = orjson.loads(data)
     except ValueError:
@@ -302,12 +303,12 @@ def _parsed(data: bytes) -> Json | None:
     return cast(Json, found) if isinstance(found, dict) else None
 
 
-def _object(value: Any) -> Json:
+def json_object(value: Any) -> Json:
     return cast(Json, value) if isinstance(value, dict) else {}
 
 
 def _blocks(content: Any) -> list[Json]:
-    return [_object(block) for block in cast(list[Any], content)] if isinstance(content, list) else []
+    return [json_object(block) for block in cast(list[Any], content)] if isinstance(content, list) else []
 
 
 def _text_of(content: Any) -> str:

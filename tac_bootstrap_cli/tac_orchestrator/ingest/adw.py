@@ -24,13 +24,14 @@ from tac_orchestrator.ingest.claude_code.session import Member, SessionRows, ses
 from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.stream import Stream
 from tac_orchestrator.ingest.claude_code.transcript import Json, parsed_line
-from tac_orchestrator.ingest.identity import agent_type_of, claimed, row_id
+from tac_orchestrator.ingest.identity import agent_type_of, claimed, named, row_id
 from tac_orchestrator.ingest.intake import Intake, Report
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.tables.base import MAX_PAGE, now
 from tac_orchestrator.tables.sources import Batch, Values
 
 _OUTPUTS = ("raw_output.jsonl", "cc_raw_output.jsonl")
+_TRACES = ("adw_state.json", "*/prompts/*.txt", *(f"*/{name}" for name in _OUTPUTS))
 _COMMAND = re.compile(r"/(\S+)")
 _WORKING = frozenset(("initializing", "planning", "executing", "reviewing"))
 
@@ -87,7 +88,7 @@ def _workflow_folders(path: Path) -> Iterator[Path]:
 
 
 def _is_workflow(folder: Path) -> bool:
-    return (folder / "adw_state.json").is_file() or any(any(folder.glob(f"*/{name}")) for name in _OUTPUTS)
+    return any(any(folder.glob(pattern)) for pattern in _TRACES)
 
 
 async def _import(database: Database, intake: Intake, folder: Path, report: Report) -> None:
@@ -118,12 +119,14 @@ class Workflow:
         self._folder = folder
         self._state = _read_state(folder / "adw_state.json")
         self._root_id = row_id("adw", self.adw_id)
+        self._as_of = _modified(folder)
         self._agents: list[Values] = []
         self._prompts: list[Values] = []
         self._logs: list[Values] = []
 
     def add(self, folder: AgentFolder) -> None:
         self.kinds[folder.name] = agent_type_of(folder.name)
+        self._as_of = max(self._as_of, *map(_modified, folder.files()))
         stream = _read_stream(folder)
         if stream is None or stream.session_id is None:
             agent_id = row_id("adw", self.adw_id, folder.name)
@@ -157,7 +160,7 @@ class Workflow:
         """The first program of the workflow."""
         match self._state.get("all_adws"):
             case [str(name), *_]:
-                return storable(name)
+                return named(storable(name))
             case _:
                 return "adw"
 
@@ -193,7 +196,7 @@ class Workflow:
             "message": storable(f"/{path.stem}"),
             "details": {"prompt": _text(path)},
             "created_at": _modified(path),
-            "source_key": f"adw:prompt:{self.adw_id}:{folder.name}:{storable(path.stem)}",
+            "source_key": named(f"adw:prompt:{self.adw_id}:{folder.name}:{storable(path.stem)}"),
         }
 
     def _root(self) -> Values:
@@ -210,13 +213,14 @@ class Workflow:
             "id": self._root_id,
             "kind": self._root_kind,
             "session_id": self.adw_id,
+            "parent_agent_id": None,
             "status": status,
             "error_message": last["error_message"] if last and status == "failed" else None,
             "context": {
                 **{name: self._state[name] for name in told if self._state.get(name)},
                 "source": "adw",
                 "adw_id": self.adw_id,
-                "as_of": (ended_at or began_at).isoformat(),
+                "as_of": self._as_of.isoformat(),
             },
             "started_at": began_at,
             "completed_at": ended_at or (began_at if last is None else None),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
-from tac_orchestrator.models import AgentType
+from tac_orchestrator.models import MAX_NAME, AgentType
 
 _NAMESPACE = UUID("6f0d3a5e-7c1b-5d24-9a6e-2b1f4c8e9d70")
 
@@ -34,6 +34,11 @@ def row_id(*parts: str) -> str:
 def unique_key(key: str, fallback: str) -> str:
     """A key that a provider made, or one that is made unique by something that is."""
     return key if len(key) >= _SURELY_UNIQUE else f"{key}:{fallback}"
+
+
+def named(text: str) -> str:
+    """A text as a name. One that is too long for that is cut, and still told apart from others."""
+    return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 40]}…{row_id(text)}"
 
 
 def claimed(agent: Mapping[str, Any], adw_id: str) -> dict[str, Any]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
-
-import orjson
 
 from tac_orchestrator.errors import DatabaseUnavailable
-from tac_orchestrator.ingest.claude_code.transcript import session_named_in
+from tac_orchestrator.ingest.claude_code.transcript import parsed_line, session_named_in
 
 _SUBAGENT = "agent-"
 
@@ -69,13 +67,12 @@ def meta_file(path: Path) -> Path:
     return path.with_suffix(".meta.json")
 
 
-def read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> dict[str, str]:
     """What Claude Code notes beside a sub-agent's transcript; nothing, if it notes nothing."""
-    try:
-        found = orjson.loads(meta_file(path).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return cast(dict[str, Any], found) if isinstance(found, dict) else {}
+    with suppress(FileNotFoundError):
+        told = parsed_line(meta_file(path).read_bytes()) or {}
+        return {name: value for name, value in told.items() if isinstance(value, str)}
+    return {}
 
 
 def _project_folders(path: Path) -> Iterator[Path]:

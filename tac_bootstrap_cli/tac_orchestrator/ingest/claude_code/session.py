@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from tac_orchestrator.ingest.claude_code.transcript import Event, Request, ToolCall, Transcript, json_object
-from tac_orchestrator.ingest.identity import agent_type_of, row_id, unique_key
-from tac_orchestrator.models import AgentType, storable
+from tac_orchestrator.ingest.identity import agent_type_of, named, row_id, unique_key
+from tac_orchestrator.models import AgentType, dump_json, storable
 from tac_orchestrator.tables.sources import Values
 
 MAIN_AGENT = "claude-code"
@@ -67,7 +67,7 @@ class Member:
 
     @property
     def kind(self) -> str:
-        return MAIN_AGENT if self.key is None else self.meta.get("agentType") or "claude-code-subagent"
+        return MAIN_AGENT if self.key is None else named(self.meta.get("agentType") or "claude-code-subagent")
 
     @property
     def agent_type(self) -> AgentType:
@@ -181,7 +181,7 @@ def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | N
     transcript, last = member.transcript, member.transcript.last_request
     ended_at = member.ended_at or at
     if transcript.failure is not None:
-        return "failed", storable(transcript.failure), ended_at
+        return "failed", transcript.failure, ended_at
     if transcript.interrupted:
         return "cancelled", "Interrupted by the user.", ended_at
     if member.meta.get("finished") or (last and last.stop_reason in _FINAL_REASONS and not transcript.waiting):
@@ -213,15 +213,15 @@ def _prompt(member: Member, request: Request, began_at: datetime, *, is_open: bo
         "id": prompt_id(request),
         "agent_id": member.agent_id,
         "prompt_type": prompt_type,
-        "prompt_name": storable(name)[:1000] if name else None,
+        "prompt_name": name and named(name),
         "prompt_text": storable("\n\n".join(one.text for one in request.inputs)),
         "response_text": storable("\n\n".join(request.texts)) or None,
         "status": status,
-        "model_used": request.model and request.model.removesuffix("[1m]"),
+        "model_used": request.model and named(request.model.removesuffix("[1m]")),
         **_tokens(usage),
         "created_at": began_at,
         "completed_at": None if is_open else request.ended_at or began_at,
-        "error_message": request.error and storable(request.error),
+        "error_message": request.error,
         "details": _known(
             {
                 "message_id": None if request.error else request.message_id,
@@ -288,10 +288,10 @@ def _tool_log(member: Member, call: ToolCall, at: datetime) -> Values:
         "agent_id": member.agent_id,
         "log_level": "ERROR" if call.is_error else "INFO",
         "log_type": "tool_call",
-        "message": storable(f"{call.name}: {brief}" if brief else call.name),
-        "details": _storable(_known(details)),
+        "message": f"{call.name}: {brief}" if brief else call.name,
+        "details": _fitting(_known(details)),
         "created_at": call.at or call.request.started_at or member.began_at or at,
-        "source_key": f"cc:tool:{unique_key(call.call_id, call.line_id)}",
+        "source_key": named(f"cc:tool:{unique_key(call.call_id, call.line_id)}"),
     }
 
 
@@ -300,11 +300,20 @@ def _event_log(member: Member, event: Event, at: datetime) -> Values:
         "agent_id": member.agent_id,
         "log_level": "ERROR" if event.kind == "error" else "INFO",
         "log_type": event.kind,
-        "message": storable(event.text),
-        "details": _storable(event.details) or None,
+        "message": event.text,
+        "details": event.details or None,
         "created_at": event.at or member.began_at or at,
-        "source_key": f"cc:line:{event.line_id}",
+        "source_key": named(f"cc:line:{event.line_id}"),
     }
+
+
+def _fitting(details: Values) -> Values:
+    """Without the arguments, if a database does not take them."""
+    try:
+        dump_json(details)
+    except ValueError as error:
+        return {**details, "arguments": {}, "arguments_left_out": f"This {error}."}
+    return details
 
 
 def _brief(arguments: Mapping[str, Any]) -> str:
@@ -318,18 +327,6 @@ def _shortened(text: str, length: int) -> str:
 
 def _known(values: Mapping[str, Any]) -> Values:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _storable(value: Any) -> Any:
-    """JSON whose texts can be stored."""
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict):
-        items = cast(dict[str, Any], value).items()
-        return {storable(name): _storable(item) for name, item in items}
-    if isinstance(value, list):
-        return [_storable(item) for item in cast(list[Any], value)]
-    return value
 
 
 def _count(usage: Mapping[str, Any], name: str) -> int:

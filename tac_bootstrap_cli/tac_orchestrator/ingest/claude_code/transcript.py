@@ -6,6 +6,7 @@ new ones; so is a line that is no JSON, unless it is the last and still being wr
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import orjson
+
+from tac_orchestrator.models import MAX_TEXT, storable
 
 Json = dict[str, Any]
 
@@ -39,6 +42,10 @@ _IGNORED = frozenset(
     )
 )
 _COMMAND = re.compile(r"<command-name>/?([^<\s]+)</command-name>(?:.*?<command-args>(.*?)</command-args>)?", re.DOTALL)
+
+# A database's JSON nests less deeply than a file's.
+_DEEPEST = 100
+
 _INTERRUPTED = "[Request interrupted by user"
 
 
@@ -126,7 +133,7 @@ class Transcript:
         at = _time(line.get("timestamp"))
         self._note_time(at)
         self._note_context(line)
-        kind = line.get("type")
+        kind = _name(line.get("type"))
         if kind == "assistant":
             self._take_answer(line, at)
         elif kind == "user":
@@ -295,12 +302,39 @@ def session_named_in(lines: Iterable[bytes]) -> str | None:
 
 
 def parsed_line(data: bytes) -> Json | None:
-    """The object that a line holds, if it holds one."""
+    """The object that a line holds, if it holds one, and so that it can be stored."""
     try:
         found = orjson.loads(data)
     except ValueError:
+        found = _parsed_leniently(data)
+    if not isinstance(found, dict):
         return None
-    return cast(Json, found) if isinstance(found, dict) else None
+    is_plain = len(data) < MAX_TEXT and b"\\u0000" not in data and data.count(b"[") + data.count(b"{") < _DEEPEST
+    return cast(Json, found if is_plain else _storable(found, _DEEPEST))
+
+
+def _parsed_leniently(data: bytes) -> Any:
+    """A program that cuts a text may cut a sign in half, which makes a line that strict readers refuse."""
+    if b"\\ud" not in data and b"\\uD" not in data:
+        return None
+    try:
+        return _storable(json.loads(data, parse_constant=str), _DEEPEST)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _storable(value: Any, depth: int) -> Any:
+    """JSON whose texts can be stored. What nests deeper than this is kept as text."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, (dict, list)) and depth == 0:
+        return storable(json.dumps(value))
+    if isinstance(value, dict):
+        items = cast(dict[str, Any], value).items()
+        return {storable(name): _storable(item, depth - 1) for name, item in items}
+    if isinstance(value, list):
+        return [_storable(item, depth - 1) for item in cast(list[Any], value)]
+    return value
 
 
 def json_object(value: Any) -> Json:

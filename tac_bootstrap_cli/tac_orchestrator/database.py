@@ -103,6 +103,11 @@ class Database:
         return self._engine.target
 
     @property
+    def engine(self) -> Engine:
+        """The database itself, for its upkeep. Rows are read and written through the tables."""
+        return self._engine
+
+    @property
     def dropped(self) -> int:
         """How many logs that nobody waited for could not be kept."""
         return self._writer.dropped + self._writer.failed
@@ -171,6 +176,10 @@ class Database:
         Raises InvalidRecord for SQL that is wrong, and DatabaseReadOnly for SQL that writes.
         """
         return await self._engine.query(sql, values)
+
+    async def commit(self, *statements: Statement) -> Sequence[Outcome]:
+        """Have statements committed together or not at all."""
+        return await self._writer.write(list(statements))
 
     async def raw_connection(self) -> Any:
         """A connection of the driver's own, for SQL of your own. Close it before the store."""

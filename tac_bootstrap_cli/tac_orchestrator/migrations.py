@@ -50,10 +50,15 @@ def version_of(engine: Engine, found: Inspection) -> int:
         return found.version
     lowest = max(found.version if found.is_ours else 1, 1)
     for number in range(len(known), lowest - 1, -1):
-        if engine.difference(found.objects, [migration.sql for migration in known[:number]]) is None:
+        if _difference(engine, found, number) is None:
             return number
-    reason = engine.difference(found.objects, [migration.sql for migration in known[:lowest]])
+    reason = _difference(engine, found, lowest)
     raise SchemaDrift(engine.target, reason or "its tables are unknown", hint=_DRIFT_HINT)
+
+
+def _difference(engine: Engine, found: Inspection, number: int) -> str | None:
+    scripts = [migration.sql for migration in migrations()]
+    return engine.difference(found.objects, scripts[:number], scripts[number:])
 
 
 _DRIFT_HINT = "Restore a backup, or set TAC_ORCHESTRATOR_DB to another file; this one was not touched."

@@ -11,6 +11,8 @@ from typing import Literal
 from tac_orchestrator.errors import InvalidSetting
 
 DATABASE_VARIABLE = "TAC_ORCHESTRATOR_DB"
+SESSION_VARIABLE = "TAC_ORCHESTRATOR_SESSION_ID"
+AGENT_VARIABLE = "TAC_ORCHESTRATOR_AGENT_ID"
 DEFAULT_DATABASE = Path("adws", "schema", "orchestrator.db")
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -41,8 +43,8 @@ class Settings:
             busy_timeout_s=_number(values, "TAC_ORCHESTRATOR_BUSY_TIMEOUT", 30.0),
             redact=_switch(values, "TAC_ORCHESTRATOR_REDACT", default=True),
             queue_size=int(_number(values, "TAC_ORCHESTRATOR_QUEUE_SIZE", 10_000)),
-            session_id=values.get("TAC_ORCHESTRATOR_SESSION_ID") or None,
-            parent_agent_id=values.get("TAC_ORCHESTRATOR_AGENT_ID") or None,
+            session_id=values.get(SESSION_VARIABLE) or None,
+            parent_agent_id=values.get(AGENT_VARIABLE) or None,
         )
 
     def at(self, target: str | Path) -> Settings:

@@ -142,9 +142,11 @@ class Writer:
     def _end(self) -> threading.Thread | None:
         """Take nothing any more, and have the thread end with what it has."""
         with self._lock:
+            gathered, self._round = self._round, []
+            if gathered and self._thread is None and self._refusal is None:
+                self._start()
             thread, self._thread = self._thread, None
             self._refusal = DatabaseUnavailable(self._engine.target, "this store has been closed")
-            gathered, self._round = self._round, []
             if thread is not None:
                 self._queue.put([*gathered, _Request([], stops=True)])
         atexit.unregister(self._end_with_interpreter)

@@ -216,3 +216,21 @@ CREATE TRIGGER IF NOT EXISTS prompts_delete_totals BEFORE DELETE ON prompts
 BEGIN
     INSERT INTO prompt_postings SELECT * FROM prompt_reversals WHERE prompt_id = OLD.id;
 END;
+
+-- What was there before is reckoned once. A cost that an agent has and its prompts do not account for becomes a prompt of its
+-- own, so that the sum stays what it was.
+
+INSERT INTO prompts (id, agent_id, prompt_type, prompt_name, prompt_text, status, cost_usd, cost_source, cost_basis,
+                     created_at, completed_at)
+SELECT
+    lower(printf('%s-%s-4%s-8%s-%s', hex(randomblob(4)), hex(randomblob(2)), substr(hex(randomblob(2)), 2),
+                 substr(hex(randomblob(2)), 2), hex(randomblob(6)))),
+    id, 'adw', 'unitemised', '', 'completed', ROUND(cost_usd - itemised, 8), 'reported',
+    'the cost that the agent had, less what its prompts account for', started_at, COALESCE(completed_at, started_at)
+FROM (SELECT agents.*, (SELECT TOTAL(cost_usd) FROM prompts WHERE agent_id = agents.id) AS itemised FROM agents)
+WHERE cost_usd - itemised >= 0.000000005 AND NOT EXISTS (SELECT 1 FROM sessions);
+
+DELETE FROM daily_usage WHERE NOT EXISTS (SELECT 1 FROM sessions);
+UPDATE agents SET cost_usd = NULL WHERE NOT EXISTS (SELECT 1 FROM sessions);
+INSERT INTO agent_postings SELECT * FROM agent_postings WHERE NOT EXISTS (SELECT 1 FROM sessions);
+INSERT INTO prompt_postings SELECT * FROM prompt_postings WHERE NOT EXISTS (SELECT 1 FROM daily_usage);

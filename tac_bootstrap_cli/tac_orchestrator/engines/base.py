@@ -7,19 +7,29 @@ queued up; the engine commits them in one go and answers each unit for itself: o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.queries import Query
 
 RawRow = dict[str, Any]
 """A row as the driver gives it: column name to value."""
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how much of some work is done, and how much there is. It stops the work by raising."""
+
+
+def part(progress: Progress | None, number: int, parts: int) -> Progress | None:
+    """The progress of one part of some work, in terms of the whole. The parts are taken to be of the same size."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, parts * total)
 
 
 @dataclass(slots=True)
@@ -94,6 +104,32 @@ class Inspection:
     schema_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a copy has in common with its original: `rows` are the numbers of rows by table. `orphans` are the rows, in words,
+    that refer to a row that does not exist."""
+
+    inspection: Inspection
+    rows: Mapping[str, int]
+    orphans: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was looked at, how it is, and what to do where it is not well."""
+
+    name: str
+    state: Literal["ok", "warning", "error"]
+    message: str
+    remedy: str = ""
+
+
+class View(Protocol):
+    """A database as it was at one moment, however long one looks and whatever is written meanwhile."""
+
+    def stream(self, query: Query, values: Sequence[Any]) -> AsyncGenerator[list[RawRow]]: ...
+
+
 class Installation(Protocol):
     """A database that nobody else writes to while its schema is made or changed: all of it or nothing."""
 
@@ -118,8 +154,9 @@ class Engine(Protocol):
         """Look without changing anything. None if there is no database."""
         ...
 
-    def difference(self, objects: Mapping[str, str], scripts: Sequence[str]) -> str | None:
-        """What these objects lack of what the scripts make, in words; None if nothing."""
+    def difference(self, objects: Mapping[str, str], scripts: Sequence[str], upcoming: Sequence[str] = ()) -> str | None:
+        """What these objects lack of what the scripts make, or have in the place of what the upcoming ones will make. None if
+        nothing."""
         ...
 
     def install(self) -> AbstractContextManager[Installation]: ...
@@ -151,5 +188,38 @@ class Engine(Protocol):
     async def generation(self) -> object:
         """A value that changes with every commit of any process."""
         ...
+
+    def back_up(self, copy: Path, progress: Progress | None = None) -> Contents:
+        """Copy the whole database to a new private file, which gets its name once it has been restored and checked."""
+        ...
+
+    def examine(self, progress: Progress | None = None) -> Contents:
+        """Read all of it. Raises DatabaseCorrupt if it is damaged."""
+        ...
+
+    def restore(self, source: Path, aside: Path | None, progress: Progress | None = None) -> bool:
+        """Take on what is in a backup, all of it or nothing. Returns whether something was there before; it is in `aside` now.
+
+        Raises DatabaseBusy while anybody else has the database open, and AlreadyExists if there is one and no `aside`.
+        """
+        ...
+
+    def check(self, progress: Progress | None = None) -> list[Finding]:
+        """Whether all that is stored can be read and refers to what exists."""
+        ...
+
+    def vacuum(self, progress: Progress | None = None) -> tuple[int, int]:
+        """Give back what deleted rows took, while writers wait. Returns the bytes before and after."""
+        ...
+
+    def analyze(self) -> None:
+        """Have the planner of queries look at how the values are spread."""
+        ...
+
+    def diagnose(self) -> list[Finding]:
+        """What is known to go wrong with this kind of database. Raises nothing that the database is to blame for."""
+        ...
+
+    def view(self) -> AbstractAsyncContextManager[View]: ...
 
     async def close(self) -> None: ...

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tac_orchestrator.engines.base import Inspection, RawRow, Unit
-from tac_orchestrator.engines.sqlite import files, installation
+from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View
+from tac_orchestrator.engines.sqlite import backups, diagnosis, files, installation, maintenance
 from tac_orchestrator.engines.sqlite.backups import backup
 from tac_orchestrator.engines.sqlite.commits import commit
 from tac_orchestrator.engines.sqlite.connections import open_probe, open_writer
@@ -48,19 +48,19 @@ class SqliteEngine:
 
     def inspect(self) -> Inspection | None:
         with self._translating():
-            files.refuse_links(self.path)
+            files.refuse_strange(self.path)
             if not self.path.exists():
                 return None
             self._warn_of_network()
             try:
                 return self._probe()
             except sqlite.DatabaseError as error:
-                if "not a database" in str(error):
+                if "not a database" in str(error) and not files.has_signature(self.path):
                     raise SchemaDrift(self.target, "this is not an SQLite file", hint=_OTHER_FILE) from error
                 return self._probe()  # somebody may have begun to write between a look for its log and our reading
 
-    def difference(self, objects: Mapping[str, str], scripts: Sequence[str]) -> str | None:
-        return installation.difference(objects, scripts)
+    def difference(self, objects: Mapping[str, str], scripts: Sequence[str], upcoming: Sequence[str] = ()) -> str | None:
+        return installation.difference(objects, tuple(scripts), tuple(upcoming))
 
     @contextmanager
     def install(self) -> Generator[installation.SqliteInstallation]:
@@ -122,6 +122,38 @@ class SqliteEngine:
 
     async def generation(self) -> int:
         return await self._readers.generation()
+
+    def back_up(self, copy: Path, progress: Progress | None = None) -> Contents:
+        with self._translating():
+            return backups.checked_backup(self.path, copy, self._settings, progress)
+
+    def examine(self, progress: Progress | None = None) -> Contents:
+        with self._translating():
+            return maintenance.examine(self.path, self._settings, progress)
+
+    def restore(self, source: Path, aside: Path | None, progress: Progress | None = None) -> bool:
+        with self._translating():
+            files.refuse_strange(self.path)
+            return backups.restore(source, self.path, aside, self._settings, progress)
+
+    def check(self, progress: Progress | None = None) -> list[Finding]:
+        with self._translating():
+            return maintenance.check(self.path, self._settings, progress)
+
+    def vacuum(self, progress: Progress | None = None) -> tuple[int, int]:
+        with self._translating():
+            return backups.compact(self.path, self._settings, progress)
+
+    def analyze(self) -> None:
+        with self._translating():
+            maintenance.analyze(self.path, self._settings)
+
+    def diagnose(self) -> list[Finding]:
+        with self._translating():
+            return diagnosis.diagnose(self.path, self._settings)
+
+    def view(self) -> AbstractAsyncContextManager[View]:
+        return maintenance.view(self.path, self._settings)
 
     async def close(self) -> None:
         await self._readers.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from tac_orchestrator.errors import DatabaseUnavailable
 
 PRIVATE = 0o600
+_SIGNATURE = b"SQLite format 3\0"
 _SIDE_FILES = ("-wal", "-shm", "-lock")
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.s3fs", "davfs")
 
@@ -30,13 +31,15 @@ def create_private(path: Path) -> bool:
     return True
 
 
-def refuse_links(path: Path) -> None:
-    """A link in the place of one of our files could make us write, or give away, somebody else's."""
+def refuse_strange(path: Path) -> None:
+    """A link in the place of one of our files could make us write, or give away, somebody else's. A pipe has nobody to answer."""
     for file in (path, *(side_file(path, suffix) for suffix in _SIDE_FILES)):
         if file.is_symlink():
             raise DatabaseUnavailable(
                 str(file), "this is a symbolic link, which is not followed", hint=f"Use the real path: {file.resolve()}"
             )
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise DatabaseUnavailable(str(file), "this is a device or a pipe, not a file", hint="Name a file of your own.")
 
 
 def make_private(path: Path) -> None:
@@ -45,6 +48,12 @@ def make_private(path: Path) -> None:
         with suppress(FileNotFoundError, PermissionError):
             if stat.S_IMODE(file.lstat().st_mode) & 0o077:
                 file.chmod(PRIVATE)
+
+
+def has_signature(path: Path) -> bool:
+    """Whether the file begins as those of SQLite do."""
+    with path.open("rb") as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
 
 
 def side_file(path: Path, suffix: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from functools import cache
 
 from tac_orchestrator.engines.base import AppliedMigration, Inspection
 from tac_orchestrator.engines.sqlite import structure
@@ -66,18 +67,27 @@ def _holds_data(connection: sqlite.Connection) -> bool:
     return bool(connection.execute(_HOLDS_DATA).fetchone()[0])
 
 
-def difference(found: Mapping[str, str], scripts: Sequence[str]) -> str | None:
-    """What is missing or other than the scripts would have made it. Objects that users added do not count."""
-    with closing(sqlite.connect(":memory:", isolation_level=None)) as connection:
-        for script in scripts:
-            run_script(connection, script)
-        expected = structure.objects(connection)
+def difference(found: Mapping[str, str], scripts: tuple[str, ...], upcoming: tuple[str, ...]) -> str | None:
+    """What is missing, other than the scripts would have made it, or in the way. Objects that users added do not count else."""
+    expected = _made_by(scripts)
     for name, definition in expected.items():
         if name not in found:
             return f"{name} is missing"
-        if structure.normal_form(found[name]) != structure.normal_form(definition):
+        if structure.normal_form(found[name]) != definition:
             return f"{name} has been changed"
+    for name, definition in _made_by(scripts + upcoming).items():
+        if name in found and name not in expected and structure.normal_form(found[name]) != definition:
+            return f"{name} is there already, and other than this version will make it"
     return None
+
+
+@cache
+def _made_by(scripts: tuple[str, ...]) -> Mapping[str, object]:
+    """Name and normal form of all that these scripts make."""
+    with closing(sqlite.connect(":memory:", isolation_level=None)) as connection:
+        for script in scripts:
+            run_script(connection, script)
+        return {name: structure.normal_form(sql) for name, sql in structure.objects(connection).items()}
 
 
 def run_script(connection: sqlite.Connection, script: str) -> None:

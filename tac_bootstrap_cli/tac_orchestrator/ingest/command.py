@@ -127,6 +127,7 @@ class _Record:
         return {}
 
     async def _keep_in(self, database: Database, settings: Settings) -> None:
+        await database.agents.recorder.hold_lease()  # raises what refused the store, in words that need not be told twice
         kind = await database.orchestrator_agents.register(self._agent, agent_type=self._agent_type)
         session_id = self._session_id or settings.session_id
         parent = settings.parent_agent_id if session_id == settings.session_id else None
@@ -191,7 +192,7 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], signals: 
     with _Outputs(tail) as outputs:
         try:
             signals.start(command, environment, outputs)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError for an empty name
             return _not_started(command[0], error)
         outputs.begin()
         code = await asyncio.to_thread(signals.wait)
@@ -202,9 +203,9 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], signals: 
     return Ended(code, duration_s, None, tail.text(), tail.size)
 
 
-def _not_started(name: str, error: OSError) -> Ended:
-    missing = isinstance(error, FileNotFoundError)
-    _LOG.error("%s: %s", name, "command not found" if missing and "/" not in name else error.strerror)
+def _not_started(name: str, error: OSError | ValueError) -> Ended:
+    missing = isinstance(error, (FileNotFoundError, ValueError))
+    _LOG.error("%s: %s", name, "command not found" if missing and "/" not in name else getattr(error, "strerror", error))
     return Ended(_NOT_FOUND if missing else _NOT_STARTED, 0.0)
 
 

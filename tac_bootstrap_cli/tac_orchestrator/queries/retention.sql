@@ -53,7 +53,7 @@ FROM agents
 WHERE agents.session_id = :session_id
   AND NOT EXISTS (SELECT 1 FROM prompts WHERE prompts.agent_id = agents.id)
   AND NOT EXISTS (SELECT 1 FROM agent_logs WHERE agent_logs.agent_id = agents.id)
-ORDER BY 2 DESC LIMIT :limit
+ORDER BY 2 LIMIT :limit
 
 -- is_left --
 SELECT agents.id FROM agents WHERE agents.session_id = :session_id LIMIT 1

@@ -1,0 +1,114 @@
+"""What several tests of the store need: its file seen from outside, and Python processes of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tac_orchestrator.engines.sqlite.library import sqlite
+from tac_orchestrator.schema import migrations
+
+KIND = "00000000-0000-4000-8000-000000000001"
+AGENT = "00000000-0000-4000-8000-000000000002"
+PROMPT = "00000000-0000-4000-8000-000000000003"
+
+VALID_ROWS: Mapping[str, Mapping[str, Any]] = {
+    "orchestrator_agents": {"id": KIND, "name": "sdlc_planner", "agent_type": "planner"},
+    "agents": {"id": AGENT, "orchestrator_agent_id": KIND, "session_id": "session-123"},
+    "prompts": {"id": PROMPT, "agent_id": AGENT, "prompt_type": "adw", "prompt_text": "Plan it."},
+    "agent_logs": {"agent_id": AGENT, "log_type": "milestone", "message": "begun"},
+    "system_logs": {"component": "database", "message": "opened"},
+}
+"""One row for each table of the specification, with what it must have and no more. Parents come first."""
+
+
+@contextmanager
+def connected(path: Path) -> Generator[sqlite.Connection]:
+    """The file as any other program sees it: a plain connection that commits each statement."""
+    with closing(sqlite.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.row_factory = sqlite.Row
+        yield connection
+
+
+def insert(connection: sqlite.Connection, table: str, **columns: Any) -> None:
+    """The valid row of this table, with these columns other than they are there."""
+    values = {**VALID_ROWS[table], **columns}
+    places = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})", list(values.values()))
+
+
+def insert_all(connection: sqlite.Connection) -> None:
+    for table in VALID_ROWS:
+        insert(connection, table)
+
+
+def migrate_by_hand(path: Path, until: int) -> None:
+    """What `sqlite3 FILE < migrations/NNN_….sql` does with the first migrations, in their order."""
+    with connected(path) as connection:
+        for migration in migrations()[:until]:
+            connection.executescript(migration.sql)
+
+
+def run_leniently(connection: sqlite.Connection, script: str, *, passing_over: str) -> None:
+    """As the sqlite3 program runs a script: it goes on after a statement that fails, here only with an error like this."""
+    for statement in statements(script):
+        try:
+            connection.execute(statement)
+        except sqlite.OperationalError as error:
+            if not re.fullmatch(passing_over, str(error)):
+                raise
+
+
+def statements(script: str) -> list[str]:
+    found, pending = list[str](), ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
+
+
+def definitions(path: Path) -> dict[str, str]:
+    """The text that made each table, index, trigger and view."""
+    with connected(path) as connection:
+        return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, byte by byte."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+@contextmanager
+def turn_taken(path: Path) -> Generator[None]:
+    """Somebody else's turn to write, for as long as the block lasts."""
+    descriptor = os.open(path.with_name(f"{path.name}-lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def start_python(program: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """A Python process of its own. Its standard streams are pipes."""
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.Popen(command, text=True, **{**pipes, **options})
+
+
+def run_python(program: str, *arguments: object, **options: Any) -> str:
+    """What the program prints. One that fails, fails the test with what it said."""
+    with start_python(program, *arguments, **options) as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return output

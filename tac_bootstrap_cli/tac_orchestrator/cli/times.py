@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 _AGO = re.compile(r"(\d{1,9})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -47,9 +48,11 @@ def full(time: datetime, now: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """How long something took, to two figures: 0.4s, 12s, 3m20s, 2h05m, 1d03h."""
-    if seconds < 10:
-        return f"{max(seconds, 0):.1f}s"
+    """How long something took, in few signs: 40ms, 1.2s, 12s, 3m20s, 2h05m, 1d03h."""
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -58,6 +61,11 @@ def span(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600}h{whole % 3600 // 60:02}m"
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+
+
+def seconds_between(start: Any, end: Any) -> float | None:
+    """None if one of them is not known, or is no time."""
+    return (end - start).total_seconds() if isinstance(start, datetime) and isinstance(end, datetime) else None
 
 
 def _largest(seconds: float) -> str:

@@ -1,0 +1,34 @@
+"""How commands come to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from tac_orchestrator.database import Database
+from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly
+
+T = TypeVar("T")
+
+
+def ask(target: str | None, question: Callable[[Database], Awaitable[T]]) -> T:
+    """What the store answers. Makes none where there is none: raises DatabaseUnavailable."""
+
+    async def answer() -> T:
+        async with Database.open(target, create=False) as database:
+            await close_lost(database)
+            return await question(database)
+
+    return asyncio.run(answer())
+
+
+async def close_lost(database: Database) -> int:
+    """End the agents whose process is gone, before somebody reads that they run. Returns how many there were.
+
+    Whoever only looks is not to fail because nothing can be written.
+    """
+    with suppress(DatabaseBusy, DatabaseFull, DatabaseReadOnly):
+        return len(await database.agents.close_lost())
+    return 0

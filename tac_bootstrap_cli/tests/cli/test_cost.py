@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tac_orchestrator import Database
+from tac_orchestrator.testing import make_agent, make_prompt
+
+from .support import Caller
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("model", ["m1", "claude-sonnet-4-5", "of nobody"]),
+        ("agent-type", ["builder", "planner"]),
+        ("session", ["issue-41", "issue-42"]),
+    ],
+)
+def test_the_dearest_come_first(call: Caller, store: Path, by: str, groups: list[str]) -> None:
+    assert [row["group"] for row in call("cost", "--by", by, "--json").json] == groups
+
+
+def test_the_last_line_is_the_total(call: Caller, store: Path) -> None:
+    lines = call("cost").out.splitlines()
+
+    assert lines[0].split() == ["MODEL", "PROMPTS", "FAILED", "INPUT", "CACHED", "OUTPUT", "COST", "UNPRICED"]
+    assert lines[-2].split() == ["of", "nobody", "2", "0", "20", "0", "10", "-", "2"]
+    assert lines[-1].split() == ["total", "6", "0", "97844", "62000", "2258", "0.648992", "2"]
+
+
+@pytest.mark.parametrize("by", ["model", "day", "agent-type", "session"])
+def test_every_group_adds_up_to_the_same(call: Caller, store: Path, by: str) -> None:
+    rows = call("cost", "--by", by, "--json").json
+
+    assert sum(Decimal(row["cost_usd"]) for row in rows if row["cost_usd"]) == Decimal("0.648992")
+    assert call("cost", "--by", by).out.splitlines()[-1].split()[-2] == "0.648992"
+
+
+def test_a_span_of_days_can_be_chosen(call: Caller, store: Path) -> None:
+    assert len(call("cost", "--by", "day", "--since", "1d", "--until", "2999-01-01", "--json").json) == 1
+    assert call("cost", "--until", "2d", "--json").json == []
+    assert call("cost", "--until", "2d").err == "No cost yet.\n"
+
+
+def test_the_total_is_that_of_all_rows(call: Caller, path: Path) -> None:
+    asyncio.run(_spend(path))
+
+    result = call("cost", "--limit", "1", columns=100)
+
+    assert [line.split()[0] for line in result.plain.splitlines()[1:]] == ["dear", "total"]
+    assert "$11.00" in result.out
+    assert "1 more: --limit 2" in result.err
+    assert [row["group"] for row in call("cost", "--json").json] == ["dear", None]
+    assert "(unknown)" in call("cost").out
+
+
+async def _spend(path: Path) -> None:
+    async with Database.open(path) as db:
+        agent = await make_agent(db)
+        await make_prompt(db, agent, status="completed", model_used="dear", cost_usd=Decimal(10))
+        await make_prompt(db, agent, status="completed", cost_usd=Decimal(1))

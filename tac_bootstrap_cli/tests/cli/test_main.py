@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from tac_orchestrator import DatabaseBusy, DatabaseUnavailable, InvalidRecord, InvalidSetting, NotFound, SchemaTooNew
+from tac_orchestrator.cli.failures import EXIT_CODES, report, wants_json
+from tac_orchestrator.cli.main import COMMANDS, tac_orch
+from tac_orchestrator.cli.options import Command
+from tac_orchestrator.version import VERSION
+
+from .support import PROGRAM, Caller
+
+_SLOW = ("pydantic", "aiosqlite", "sqlite3", "pysqlite3", "rich", "orjson", "asyncio", "tac_orchestrator.database")
+
+
+def command_of(name: str) -> Command:
+    found = tac_orch.get_command(click.Context(tac_orch), name)
+    assert isinstance(found, Command)
+    return found
+
+
+def test_help_imports_neither_the_store_nor_the_commands() -> None:
+    code = "import sys; from tac_orchestrator.cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not set(modules) & {*_SLOW, *(f"tac_orchestrator.cli.{name}" for name in COMMANDS)}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
+    help = command_of(name).help
+
+    assert help is not None
+    assert help.splitlines()[0] == COMMANDS[name].help
+    assert command_of(name).name == name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_ends_with_examples_that_are_understood(name: str) -> None:
+    command = command_of(name)
+    context = click.Context(tac_orch, info_name="tac-orch")
+
+    lines = command.get_help(click.Context(command, parent=context, info_name=name)).splitlines()
+
+    assert lines[-len(command.examples) - 1 :] == ["Examples:", *(f"  {example}" for example in command.examples)]
+    for example in command.examples:
+        words = shlex.split(example.partition(" | ")[0].partition(" < ")[0])
+        assert words[:2] == ["tac-orch", name]
+        command.make_context(name, words[2:], parent=context)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_speaks_json_and_takes_a_store(name: str) -> None:
+    assert {"as_json", "target"} <= {parameter.name for parameter in command_of(name).params}
+
+
+def test_without_a_command_there_is_help(call: Caller) -> None:
+    result = call()
+
+    assert result.code == 0
+    assert result.out == call("--help").out
+    assert all(f"\n  {name} " in result.out for name in COMMANDS)
+    assert all(f"\n  {code} " in result.out for code in EXIT_CODES)
+
+
+def test_the_version_is_told(call: Caller) -> None:
+    assert call("--version").out == f"tac-orch, version {VERSION}\n"
+
+
+def test_the_store_may_be_named_before_or_behind_the_command(
+    call: Caller, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(store.parent / "other.db"))
+
+    assert call("--db", str(store), "sessions", "--json").json == call("sessions", "--db", str(store), "--json").json != []
+    assert call("--db", "elsewhere.db", "sessions", "--db", str(store)).code == 0
+    assert call("sessions").code == 4
+    assert call("sessions", "--db", "").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind"),
+    [
+        (("nonsense",), 2, "NoSuchCommand"),
+        (("logs", "--nonsense"), 2, "NoSuchOption"),
+        (("logs", "--since", "soon"), 2, "BadParameter"),
+        (("logs", "--limit", "0"), 2, "BadParameter"),
+        (("show", "nobody"), 3, "NotFound"),
+        (("sessions", "--before", "nobody"), 3, "NotFound"),
+        (("sessions", "--db", "/dev/null/no.db"), 4, "DatabaseUnavailable"),
+        (("query", "SELEC 1"), 5, "InvalidRecord"),
+        (("search", "..."), 5, "InvalidRecord"),
+    ],
+)
+def test_errors_have_a_code_and_say_what_to_try(
+    call: Caller, store: Path, arguments: tuple[str, ...], code: int, kind: str
+) -> None:
+    people, programs = call(*arguments), call(*arguments, "--json")
+
+    told = json.loads(programs.err)
+    assert (people.code, programs.code) == (code, code)
+    assert (people.out, programs.out) == ("", "")
+    assert people.err.splitlines()[0] == f"Error: {told['error']}"
+    assert (told["kind"], told["exit_code"]) == (kind, code)
+    assert people.err.splitlines()[1:] == ([f"Try: {told['hint']}"] if told["hint"] else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotFound("agent", "x"), 3),
+        (SchemaTooNew("x.db", found=99, supported=1), 4),
+        (DatabaseBusy("busy"), 4),
+        (DatabaseUnavailable("x.db", "gone"), 4),
+        (InvalidRecord("agent", "no"), 5),
+        (InvalidSetting("TAC_ORCHESTRATOR_REDACT", "x", "1 or 0"), 2),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_kind_of_error_has_its_code(error: Exception, code: int) -> None:
+    assert report(error, as_json=False) == code  # type: ignore[arg-type]
+
+
+def test_what_errors_quote_is_harmless(call: Caller, store: Path) -> None:
+    result = call("show", "\x1b[2J\u202e")
+
+    assert result.err.startswith(r"Error: There is no session, agent or prompt '\x1b[2J\u202e'.")
+
+
+def test_json_behind_two_dashes_is_not_ours() -> None:
+    assert wants_json(["exec", "--agent", "a", "--json", "--", "ls"])
+    assert not wants_json(["exec", "--agent", "a", "--", "ls", "--json"])
+
+
+def test_a_setting_that_makes_no_sense_is_an_error_of_use(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAC_ORCHESTRATOR_REDACT", "perhaps")
+
+    assert call("sessions").code == 2
+
+
+@pytest.mark.parametrize("name", ["sessions", "show x", "prompts", "logs", "tail", "tail -f", "cost", "search x", "query x"])
+def test_reading_makes_no_store(call: Caller, path: Path, name: str) -> None:
+    result = call(*name.split())
+
+    assert result.code == 4
+    assert "there is no database yet" in result.err
+    assert "Try: " in result.err
+    assert not path.exists()
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(store: Path) -> None:
+    many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n"
+    script = f'"$0" query "{many}" | head -n 1; echo "${{PIPESTATUS[0]}}"'
+
+    done = subprocess.run(["bash", "-c", script, PROGRAM], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("i\n0\n", "")
+
+
+def test_a_full_disk_is_an_error(store: Path) -> None:
+    done = subprocess.run(["bash", "-c", '"$0" status > /dev/full', PROGRAM], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "Error: the output could not be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_harms_nothing(store: Path, closed: str) -> None:
+    before = store.read_bytes()
+
+    done = subprocess.run(["bash", "-c", f'"$0" sessions {closed}', PROGRAM], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0
+    assert ("issue-42" in done.stdout) is (">&- " not in f"{closed} ".replace("2>&-", ""))
+    assert store.read_bytes() == before
+
+
+def open_files(process: subprocess.Popen[str]) -> list[Path]:
+    found = list[Path]()
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(link.readlink())
+    return found
+
+
+def test_an_interrupt_ends_without_a_word(store: Path) -> None:
+    slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
+    process = subprocess.Popen([PROGRAM, "query", slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not any(str(file).endswith("-shm") for file in open_files(process)):
+        assert process.poll() is None
+
+    process.send_signal(signal.SIGINT)
+
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_warning_of_the_library_is_told_in_the_same_way(call: Caller, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tac_orchestrator.engines.sqlite import files
+
+    monkeypatch.setattr(files, "network_file_system", lambda path: "nfs")
+
+    assert call("sessions").err.startswith("Warning: ")
+    assert json.loads(call("sessions", "--json").err)["warning"].startswith(str(store))

@@ -1,0 +1,302 @@
+"""How long every list and page takes in a large store, as the program that asks sees it: through `Database`, rows made.
+
+The store is built once by the bulk verbs, and kept. Each query runs once to warm up; then the median counts. Those that take
+longer than their budget are printed again at the end, with what they asked and SQLite's plan for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import dataset
+from dataset import KINDS, SPAN, START, Dataset
+from harness import Budget, ProgressLine, print_surroundings, print_table, settings, spread
+
+from tac_orchestrator import Database
+from tac_orchestrator.cli.lookup import statement
+from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.queries import Query
+
+PAGE, SEARCH = Budget(10, " ms"), Budget(50, " ms")
+
+# The day in the middle, on which the hot agent ran.
+A_DAY: Mapping[str, Any] = {"since": START + SPAN / 2, "until": START + SPAN / 2 + timedelta(days=1)}
+
+Question = Callable[[Database], Awaitable[Any]]
+Filters = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    question: Question
+    budget: Budget = PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A statement that a case has led to."""
+
+    sql: str
+    values: Mapping[str, Any]
+    took_ms: float
+
+
+def lists(table: str, filters: Mapping[str, Filters], before: Any) -> Iterator[Case]:
+    """A table's list: all of it, by each filter, by each two, and the pages far behind the first."""
+    yield _list(table, "newest", {})
+    yield _list(table, "deep page", {"before": before})
+    for name, values in filters.items():
+        yield _list(table, name, values)
+        yield _list(table, f"{name}, deep page", {**values, "before": before})
+    for (one, first), (other, second) in combinations(filters.items(), 2):
+        if not first.keys() & second.keys():
+            yield _list(table, f"{one}, {other}", {**first, **second})
+
+
+def _list(table: str, name: str, values: Filters) -> Case:
+    return Case(f"{table}: {name}", lambda database: getattr(database, table).list(**values))
+
+
+def _session_lists(data: Dataset) -> Iterator[Case]:
+    filters = {status: {"status": status} for status in ("running", "completed", "failed", "cancelled")}
+    return lists("sessions", {**filters, "a day": A_DAY}, data.hot.session_id)
+
+
+def _agent_lists(data: Dataset, kinds: Mapping[str, str]) -> Iterator[Case]:
+    usual = data.agent(data.agent_count // 3)
+    filters: Mapping[str, Filters] = {
+        "session": {"session_id": usual.session_id},
+        **{status: {"status": status} for status in ("executing", "completed", "failed", "cancelled", "planning")},
+        "kind": {"orchestrator_agent_id": kinds["fixer"]},
+        "parent": {"parent_agent_id": data.hot.id},
+        "a day": A_DAY,
+    }
+    return lists("agents", filters, data.hot.id)
+
+
+def _prompt_lists(data: Dataset, before: str) -> Iterator[Case]:
+    usual = data.agent(data.agent_count // 3)
+    filters: Mapping[str, Filters] = {
+        "agent": {"agent_id": usual.id},
+        "hot agent": {"agent_id": data.hot.id},
+        "session": {"session_id": usual.session_id},
+        "hot session": {"session_id": data.hot.session_id},
+        **{status: {"status": status} for status in ("completed", "failed", "cancelled", "pending", "streaming")},
+        **{type: {"prompt_type": type} for type in ("tool_call", "command", "correction")},
+        **{model: {"model_used": model} for model in ("gpt-5", "local-experimental", "no-such-model")},
+        "a day": A_DAY,
+    }
+    return lists("prompts", filters, before)
+
+
+def _log_lists(data: Dataset, before: int) -> Iterator[Case]:
+    usual = data.agent(data.agent_count // 3)
+    filters: Mapping[str, Filters] = {
+        "agent": {"agent_id": usual.id},
+        "hot agent": {"agent_id": data.hot.id},
+        "session": {"session_id": usual.session_id},
+        "hot session": {"session_id": data.hot.session_id},
+        **{level: {"log_level": level} for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")},
+        **{type: {"log_type": type} for type in ("state_change", "milestone", "error", "tool_call", "cost_update")},
+        "a day": A_DAY,
+    }
+    return lists("agent_logs", filters, before)
+
+
+def _system_log_lists(before: int) -> Iterator[Case]:
+    filters: Mapping[str, Filters] = {
+        **{level: {"log_level": level} for level in ("INFO", "WARNING", "ERROR", "CRITICAL")},
+        **{component: {"component": component} for component in ("orchestrator", "api")},
+        "a day": A_DAY,
+    }
+    return lists("system_logs", filters, before)
+
+
+def _sessions_and_feed(data: Dataset, last: str) -> Iterator[Case]:
+    usual = data.session_id(data.session_count // 3)
+    middle = ".".join(str(int(part) // 2) for part in last.split("."))
+    yield Case("sessions: one", lambda database: database.sessions.find(usual))
+    yield Case("sessions: tree", lambda database: database.sessions.tree(usual))
+    yield Case("sessions: tree of the hot agent's", lambda database: database.sessions.tree(data.hot.session_id))
+    yield Case("sessions: matching a few", lambda database: database.sessions.matching(usual[:-1], limit=5))
+    yield Case("sessions: matching all", lambda database: database.sessions.matching("issue-", limit=5))
+    yield Case("changes: position", lambda database: database.changes.last())
+    yield Case("changes: after the middle", lambda database: database.changes.after(middle))
+    yield Case("changes: after the last but ten", lambda database: database.changes.after(_ten_before(last)))
+    yield Case("changes: after the last", lambda database: database.changes.after(last))
+    yield Case("leases: lost", lambda database: database.leases.lost())
+
+
+def _ten_before(position: str) -> str:
+    change, agent_log, system_log = map(int, position.split("."))
+    return f"{change}.{agent_log - 10}.{system_log}"
+
+
+def _totals() -> Iterator[Case]:
+    end = START + SPAN
+    spans: Mapping[str, Filters] = {"ever": {}, "7 days": {"since": end - timedelta(days=7), "until": end}}
+    for group in ("model", "day", "agent_type", "session"):
+        for name, span in spans.items():
+            yield Case(f"usage: by {group}, {name}", lambda database, group=group, span=span: database.usage.by(group, **span))
+    yield Case("tac-orch status: counts", lambda database: database.query(statement("counts"), today=f"{end:%Y-%m-%d}"))
+
+
+def _lookups(data: Dataset) -> Iterator[Case]:
+    for table, beginning in (("agents", data.hot.id[:13]), ("prompts", data.hot.id[:13])):
+        sql, values = statement(f"{table}_matching"), {"first": beginning, "last": f"{beginning}g", "limit": 5}
+        yield Case(f"{table}: matching", lambda database, sql=sql, values=values: database.query(sql, **values))
+
+
+def _searches() -> Iterator[Case]:
+    common, other, rare = "abate", "conate", "verward"
+    words = {
+        "a common word": common,
+        "a rare word": rare,
+        "two common words": f"{common} {other}",
+        "a common and a rare one": f"{common} {rare}",
+        "either": f"{common} OR {rare}",
+        "a phrase": f'"{common} {other}"',
+        "a beginning": "ab*",
+        "one without another": f"{common} -{other}",
+        "a number": "65000",
+        "no such word": "xylophone",
+    }
+    for name, text in words.items():
+        yield Case(f"search: {name}", lambda database, text=text: database.search.find(text), SEARCH)
+
+
+async def cases(database: Database, data: Dataset) -> list[Case]:
+    kinds = {kind.name: kind.id for kind in await database.orchestrator_agents.list()}
+    assert kinds.keys() == KINDS.keys()
+    middle = data.hot.started_at + timedelta(minutes=5)
+    prompt = (await database.prompts.list(until=middle, limit=1))[0].id
+    log = (await database.agent_logs.list(until=middle, limit=1))[0].id or 0
+    system_log = (await database.system_logs.list(until=middle, limit=1))[0].id or 0
+    return [
+        *_session_lists(data),
+        *_sessions_and_feed(data, await database.changes.last()),
+        *_agent_lists(data, kinds),
+        *_prompt_lists(data, prompt),
+        *_log_lists(data, log),
+        *_system_log_lists(system_log),
+        *_totals(),
+        *_lookups(data),
+        *_searches(),
+    ]
+
+
+class Listener:
+    """Notes what the engine of a database is asked to read."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = database.engine
+        self._fetch, self._query = self._engine.fetch, self._engine.query
+        self.asked = list[Asked]()
+
+    def __enter__(self) -> Listener:
+        self._engine.fetch, self._engine.query = self.fetch, self.query
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._engine.fetch, self._engine.query = self._fetch, self._query
+
+    async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]:
+        named = dict(zip(query.parameters, values, strict=True))
+        return await self._note(query.text, named, self._fetch(query, values))
+
+    async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
+        return await self._note(sql, values, self._query(sql, values))
+
+    async def _note(self, sql: str, values: Mapping[str, Any], answer: Awaitable[list[RawRow]]) -> list[RawRow]:
+        start = perf_counter()
+        rows = await answer
+        self.asked.append(Asked(sql, values, (perf_counter() - start) * 1000))
+        return rows
+
+
+async def timed(database: Database, case: Case, repeats: int) -> list[float]:
+    await case.question(database)
+    spent = list[float]()
+    for _ in range(repeats):
+        start = perf_counter()
+        await case.question(database)
+        spent.append((perf_counter() - start) * 1000)
+    return spent
+
+
+async def explain(database: Database, case: Case) -> None:
+    with Listener(database) as listener:
+        await case.question(database)
+    for asked in listener.asked:
+        print(f"  {asked.took_ms:.1f} ms: {asked.sql}\n    {dict(asked.values)}")
+        for row in await database.query(f"EXPLAIN QUERY PLAN {asked.sql}", **asked.values):
+            print(f"    {row['detail']}")
+
+
+async def catch_up(database: Database) -> None:
+    """Says what the search index costs whoever searches first."""
+    progress, start, rows = None, perf_counter(), 0
+    async for step in database.search.catch_up():
+        progress = progress or ProgressLine("Building: search index", step.total)
+        progress.show(step.done)
+        rows = step.done
+    if rows:
+        print(f"Search index of {rows} rows: {perf_counter() - start:.1f} s")
+
+
+async def run(path: Path, data: Dataset, repeats: int, only: str) -> None:
+    async with Database(settings(path), create=False) as database:
+        await catch_up(database)
+        table, short = list[list[str]](), list[Case]()
+        wanted = [case for case in await cases(database, data) if only in case.name]
+        progress = ProgressLine("Asking", len(wanted))
+        for number, case in enumerate(wanted):
+            progress.show(number)
+            spent = await timed(database, case, repeats)
+            verdict = case.budget.verdict(median(spent))
+            table.append([case.name, spread(spent), str(case.budget), verdict])
+            if verdict != "holds":
+                short.append(case)
+        progress.show(len(wanted))
+        print_table(("what", "ms", "budget", ""), table)
+        print(f"\n{len(wanted) - len(short)} of {len(wanted)} hold. The others:")
+        for case in short:
+            print(f"\n{case.name}")
+            await explain(database, case)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", type=float, default=1.0, help="1 is ten million logs; below 1 for a trial")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", default="", metavar="WORDS", help="the queries whose name has these words")
+    parser.add_argument(
+        "--keep", type=Path, metavar="PATH", help="the file to keep the store in, if not in the temporary folder"
+    )
+    given = parser.parse_args()
+    data = Dataset(given.scale)
+    path: Path = given.keep or Path(tempfile.gettempdir(), "tac-orchestrator-benchmarks", f"reads-{given.scale:g}.db")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print_surroundings(path.parent)
+    if not path.exists():
+        start = perf_counter()
+        asyncio.run(dataset.build(path, data))
+        print(f"Built in {perf_counter() - start:.0f} s")
+    print(f"{data.log_count} logs, {data.prompt_count} prompts, {data.agent_count} agents, {data.session_count} sessions")
+    print(f"{path}: {path.stat().st_size / 1e9:.2f} GB without the search index, if that is not built yet\n")
+    asyncio.run(run(path, data, given.repeats, given.only))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,7 +24,7 @@ PARTS = {
 }
 """What the builders build: the file, and the answer that holds it."""
 
-_TESTS = (sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider")
+_TESTS = (sys.executable, "-m", "pytest")
 
 
 class WorkflowFailed(Exception):

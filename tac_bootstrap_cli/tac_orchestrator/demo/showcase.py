@@ -24,7 +24,7 @@ from tac_orchestrator.settings import AGENT_VARIABLE, DATABASE_VARIABLE, DEFAULT
 _LOOK_EVERY_S = 0.02
 
 # The folder is on its own for pytest, whatever project it lies in.
-_PYTEST_INI = "[pytest]\npythonpath = .\n"
+_PYTEST_INI = "[pytest]\npythonpath = .\naddopts = -q --no-header -p no:cacheprovider\n"
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -72,6 +72,7 @@ async def import_runs(db: Database, progress: Progress | None = None) -> Report:
 @asynccontextmanager
 async def _workflow(db: Database, folder: Path, session_id: str) -> AsyncGenerator[Process]:
     environment = {**os.environ, DATABASE_VARIABLE: db.target, SESSION_VARIABLE: session_id}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed here has no say in it
     environment.pop(AGENT_VARIABLE, None)
     program = ("-m", "tac_orchestrator.demo", "workflow")
     process = await asyncio.create_subprocess_exec(sys.executable, *program, cwd=folder, env=environment)

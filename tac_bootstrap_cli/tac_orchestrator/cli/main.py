@@ -42,8 +42,18 @@ SECTIONS: Mapping[str, Mapping[str, Place]] = {
         "query": Place("query:query", "Ask the store in SQL. It can only read."),
     },
     "Record": {
-        "demo": Place("demo:demo", "Run a workflow of real processes and show it."),
+        "init": Place("init:init", "Prepare a project: the store, the modules for its scripts, and .gitignore."),
+        "import": Place("imports:import_", "Bring in what other programs have written about their agents."),
         "exec": Place("exec:execute", "Run any command as a recorded agent."),
+        "demo": Place("demo:demo", "Run a workflow of real processes, import sample runs, and show them."),
+    },
+    "Keep": {
+        "backup": Place("backup:backup", "Copy the store while it is in use, and check the copy."),
+        "restore": Place("restore:restore", "Put a backup in the place of the store."),
+        "export": Place("export:export", "Write what the store holds, for other programs."),
+        "prune": Place("prune:prune", "Delete what is older than it has to be."),
+        "db": Place("db:db", "The store's file: where it is, its schema, its health and its size."),
+        "doctor": Place("doctor:doctor", "Look for everything that may be wrong, and say what to do about it."),
     },
 }
 

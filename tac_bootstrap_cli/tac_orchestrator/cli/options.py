@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -24,8 +25,23 @@ class Command(click.Command):
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Examples"):
-            formatter.write("".join(f"  {example}\n" for example in self.examples))
+        _write_examples(formatter, self.examples)
+
+
+class Group(click.Group):
+    """Commands that belong together. Its examples are theirs."""
+
+    @property
+    def examples(self) -> list[str]:
+        return [command.examples[0] for command in self.commands.values() if isinstance(command, Command)]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        _write_examples(formatter, self.examples)
+
+
+def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    with formatter.section("Examples"):
+        formatter.write("".join(f"  {example}\n" for example in examples))
 
 
 class _Moment(click.ParamType[datetime]):
@@ -56,8 +72,25 @@ def command(name: str, *, examples: Sequence[str], **more: Any) -> Callable[[Cal
     return decorate
 
 
-def _target_option(function: F) -> F:
-    return click.option("--db", "target", metavar="PATH", callback=chosen_target, help="The store, if not the project's own.")(
+def group(name: str, **more: Any) -> Callable[[Callable[[], None]], Group]:
+    """Makes a group, to which commands are added. Alone, it prints its help; --db may also stand before its command."""
+
+    def decorate(function: Callable[[], None]) -> Group:
+        @wraps(function)
+        def help_alone() -> None:
+            context = click.get_current_context()
+            if context.invoked_subcommand is None:
+                click.echo(context.get_help())
+
+        shared = _target_option(help_alone, expose_value=False)
+        return click.group(name, cls=Group, invoke_without_command=True, **more)(shared)
+
+    return decorate
+
+
+def _target_option(function: F, *, expose_value: bool = True) -> F:
+    help = "The store, if not the project's own."
+    return click.option("--db", "target", metavar="PATH", callback=chosen_target, expose_value=expose_value, help=help)(
         function
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View
+from tac_orchestrator.engines.new_files import create_private
 from tac_orchestrator.engines.sqlite import backups, diagnosis, files, installation, maintenance
 from tac_orchestrator.engines.sqlite.backups import backup
 from tac_orchestrator.engines.sqlite.commits import commit
@@ -44,7 +45,7 @@ class SqliteEngine:
     def create(self) -> None:
         with self._translating():
             files.make_folder(self.path)
-            files.create_private(self.path)
+            create_private(self.path)
 
     def inspect(self) -> Inspection | None:
         with self._translating():

@@ -6,22 +6,20 @@ all of the old content or all of the new. Files are never exchanged beneath some
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
 import shutil
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tac_orchestrator.engines.base import Contents, Progress, part
+from tac_orchestrator.engines.new_files import new_file, scratch_file, sync
 from tac_orchestrator.engines.sqlite.connections import open_probe, open_reader, open_writer
 from tac_orchestrator.engines.sqlite.faults import translated
-from tac_orchestrator.engines.sqlite.files import create_private, make_folder, make_private, side_file
+from tac_orchestrator.engines.sqlite.files import make_folder, make_private, side_file
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.engines.sqlite.maintenance import contents_of, examine, processes_with, reporting
 from tac_orchestrator.engines.sqlite.turns import Turns
-from tac_orchestrator.errors import AlreadyExists, DatabaseBusy, DatabaseCorrupt
+from tac_orchestrator.errors import DatabaseBusy, DatabaseCorrupt
 from tac_orchestrator.settings import Settings
 
 _PAGES_A_STEP = 2000
@@ -30,25 +28,22 @@ _SIDE_FILES = ("-wal", "-journal", "-shm")
 # A process that is about to close the store may take as long as this, when somebody wants to have it alone.
 _PATIENCE_S = 1.0
 
-# What file systems without hard links answer.
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-
 
 def backup(source: Path, copy: Path, settings: Settings, progress: Progress | None = None) -> None:
     """Copy the database as of now to a new private file. The file has its name only once it is whole.
 
     Raises AlreadyExists rather than overwrite something.
     """
-    with new_file(copy) as partial, closing(open_reader(source, settings)) as reader:
+    with new_file(copy, _SIDE_FILES) as partial, closing(open_reader(source, settings)) as reader:
         _copy(reader, partial, progress)
 
 
 def checked_backup(source: Path, copy: Path, settings: Settings, progress: Progress | None = None) -> Contents:
     """A `backup` that is restored to yet another file before it gets its name: that one must be sound and hold just as much."""
-    with new_file(copy) as partial:
+    with new_file(copy, _SIDE_FILES) as partial:
         with closing(open_reader(source, settings)) as reader:
             wanted = _copy(reader, partial, part(progress, 0, 3))
-        with _scratch(copy) as restored:
+        with scratch_file(copy, _SIDE_FILES) as restored:
             with closing(open_probe(partial, settings)) as reader:
                 _copy(reader, restored, part(progress, 1, 3))
             found = examine(restored, settings, part(progress, 2, 3))
@@ -63,7 +58,7 @@ def restore(source: Path, path: Path, aside: Path | None, settings: Settings, pr
     if aside is None or not path.exists():
         if aside is not None:
             _move_leftovers(path, aside)
-        with new_file(path) as partial, closing(open_probe(source, settings)) as reader:
+        with new_file(path, _SIDE_FILES) as partial, closing(open_probe(source, settings)) as reader:
             _copy(reader, partial, progress)
         return False
     try:
@@ -83,7 +78,11 @@ def compact(path: Path, settings: Settings, progress: Progress | None = None) ->
     builds it in a file, and copies that back.
     """
     before = sum(file.stat().st_size for file in (path, side_file(path, "-wal")) if file.exists())
-    with Turns(path, settings.busy_timeout_s), _scratch(path) as compacted, closing(open_reader(path, settings)) as reader:
+    with (
+        Turns(path, settings.busy_timeout_s),
+        scratch_file(path, _SIDE_FILES) as compacted,
+        closing(open_reader(path, settings)) as reader,
+    ):
         generation = _generation(reader)
         reader.execute("PRAGMA query_only = OFF")  # it would refuse what writes to another file, too
         with reporting(reader, part(progress, 0, 2)):
@@ -100,53 +99,6 @@ def compact(path: Path, settings: Settings, progress: Progress | None = None) ->
             _pour(new, writer, report)
             writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return before, path.stat().st_size
-
-
-@contextmanager
-def new_file(path: Path) -> Generator[Path]:
-    """A private file under another name, which gets its own when the block ends well. Raises AlreadyExists."""
-    for file in (path, *(side_file(path, suffix) for suffix in _SIDE_FILES)):
-        if os.path.lexists(file):
-            raise AlreadyExists("file", str(file), hint="Choose another name; nothing was overwritten.")
-    with _scratch(path) as partial:
-        yield partial
-        _name(partial, path)
-
-
-@contextmanager
-def _scratch(path: Path) -> Generator[Path]:
-    """A private file beside this one, for as long as the block lasts."""
-    scratch = path.with_name(f"{path.stem}.{secrets.token_hex(4)}{path.suffix}.partial")
-    create_private(scratch)
-    try:
-        yield scratch
-    finally:
-        for file in (scratch, *(side_file(scratch, suffix) for suffix in _SIDE_FILES)):
-            file.unlink(missing_ok=True)
-
-
-def _name(partial: Path, path: Path) -> None:
-    """A link, unlike a new name, is never put in the place of another file."""
-    _sync(partial)
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        raise AlreadyExists("file", str(path), hint="Choose another name; nothing was overwritten.") from None
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if not create_private(path):
-            raise AlreadyExists("file", str(path), hint="Choose another name; nothing was overwritten.") from None
-        partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy(reader: sqlite.Connection, copy: Path, progress: Progress | None) -> Contents:
@@ -179,7 +131,7 @@ def _generation(connection: sqlite.Connection) -> int:
 def _restore_into(source: Path, path: Path, aside: Path, settings: Settings, progress: Progress | None) -> None:
     make_private(path)
     with _alone(path) as store:
-        with new_file(aside) as partial, closing(sqlite.connect(partial, isolation_level=None)) as writer:
+        with new_file(aside, _SIDE_FILES) as partial, closing(sqlite.connect(partial, isolation_level=None)) as writer:
             _pour(store, writer, part(progress, 0, 2))
             writer.execute("PRAGMA journal_mode = DELETE")
         with closing(open_probe(source, settings)) as reader:
@@ -204,7 +156,7 @@ def _page_size(connection: sqlite.Connection) -> int:
 @contextmanager
 def _resized(reader: sqlite.Connection, path: Path, page_size: int) -> Generator[sqlite.Connection]:
     """The same content in pages of another size: a database with a write-ahead log keeps the size that it has."""
-    with _scratch(path) as scratch:
+    with scratch_file(path, _SIDE_FILES) as scratch:
         _copy(reader, scratch, None)
         with closing(sqlite.connect(scratch, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA page_size = {page_size}")
@@ -238,19 +190,19 @@ def _exchange_damaged(source: Path, path: Path, aside: Path, settings: Settings,
     """What SQLite cannot read it cannot overwrite either. First all of it is kept, then the file is exchanged."""
     if processes_with(path):
         raise _held(path)
-    with _scratch(path) as partial:
+    with scratch_file(path, _SIDE_FILES) as partial:
         with closing(open_probe(source, settings)) as reader:
             _copy(reader, partial, progress)
-        _sync(partial)
+        sync(partial)
         for suffix in ("", "-wal", "-journal"):
             if side_file(path, suffix).exists() and not side_file(aside, suffix).exists():
                 with new_file(side_file(aside, suffix)) as kept:
                     shutil.copyfile(side_file(path, suffix), kept)
         for suffix in _SIDE_FILES:  # gone before the new file comes: SQLite would take them for its own
             side_file(path, suffix).unlink(missing_ok=True)
-        _sync(path.parent)
+        sync(path.parent)
         partial.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def _move_leftovers(path: Path, aside: Path) -> None:

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 
+from tac_orchestrator.engines.new_files import PRIVATE
 from tac_orchestrator.errors import DatabaseUnavailable
 
-PRIVATE = 0o600
 _SIGNATURE = b"SQLite format 3\0"
 _SIDE_FILES = ("-wal", "-shm", "-lock")
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "gluster", "lustre", "fuse.sshfs", "fuse.s3fs", "davfs")
 
 
-def create_private(path: Path) -> bool:
-    """Make an empty file that only its owner may read. False if something is there already.
-
-    SQLite gives the -wal and -shm files the mode of the database, so all three are private from their first byte.
-    """
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        descriptor = os.open(path, flags, PRIVATE)
-    except FileExistsError:
-        return False
-    os.fchmod(descriptor, PRIVATE)  # a umask may have taken the owner's rights away
-    os.close(descriptor)
-    return True
-
-
 def refuse_strange(path: Path) -> None:
-    """A link in the place of one of our files could make us write, or give away, somebody else's. A pipe has nobody to answer."""
+    """A link in the place of one of our files could make us write, or give away, somebody else's. A pipe answers nobody."""
     for file in (path, *(side_file(path, suffix) for suffix in _SIDE_FILES)):
         if file.is_symlink():
             raise DatabaseUnavailable(

@@ -10,7 +10,8 @@ import os
 import threading
 from pathlib import Path
 
-from tac_orchestrator.engines.sqlite.files import PRIVATE, side_file
+from tac_orchestrator.engines.new_files import PRIVATE
+from tac_orchestrator.engines.sqlite.files import side_file
 from tac_orchestrator.errors import DatabaseBusy
 
 try:

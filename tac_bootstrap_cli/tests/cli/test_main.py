@@ -31,9 +31,11 @@ def command_of(name: str) -> Command:
 def test_help_imports_neither_the_store_nor_the_commands() -> None:
     code = "import sys; from tac_orchestrator.cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
 
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert not set(modules) & {*_SLOW, *(f"tac_orchestrator.cli.{name}" for name in COMMANDS)}
+    modules = set(done.stdout.splitlines()[-1].split())
+    assert "tac_orchestrator.cli.main" in modules
+    assert not modules & {*_SLOW, *(f"tac_orchestrator.cli.{place.home.partition(':')[0]}" for place in COMMANDS.values())}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

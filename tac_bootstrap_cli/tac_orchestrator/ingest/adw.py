@@ -11,8 +11,8 @@ transcripts of the same runs come in as well, both tell of the same agents and r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from tac_orchestrator.ingest.claude_code.stream import Stream
 from tac_orchestrator.ingest.claude_code.transcript import Json, parsed_line
 from tac_orchestrator.ingest.identity import agent_type_of, claimed, named, row_id
 from tac_orchestrator.ingest.intake import Intake, Report
+from tac_orchestrator.ingest.watching import follow
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.tables.base import MAX_PAGE, now
 from tac_orchestrator.tables.sources import Batch, Values
@@ -78,6 +79,22 @@ async def import_adw(database: Database, path: Path, *, progress: Progress | Non
     return report
 
 
+async def watch_adw(database: Database, path: Path) -> AsyncGenerator[Report]:
+    """The same, and then everything that is added, for as long as the caller likes. A report at first, and for each change.
+
+    The folder need not be there yet.
+    """
+    intake, is_first = Intake(database), True
+    async with aclosing(follow([path])) as changes:
+        async for changed in changes:
+            report = Report()
+            for folder in _touched_folders(path, changed):
+                await _import(database, intake, folder, report)
+            if is_first or report.changed_rows:
+                yield report
+            is_first = False
+
+
 def _workflow_folders(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         raise DatabaseUnavailable(str(path), "there is no such folder", hint="Name the folder `agents` of a project.")
@@ -85,6 +102,13 @@ def _workflow_folders(path: Path) -> Iterator[Path]:
         yield path
         return
     yield from sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_workflow(folder))
+
+
+def _touched_folders(path: Path, changed: set[Path] | None) -> list[Path]:
+    folders = list(_workflow_folders(path)) if path.is_dir() else []
+    if changed is None:
+        return folders
+    return [folder for folder in folders if any(file.is_relative_to(folder) for file in changed)]
 
 
 def _is_workflow(folder: Path) -> bool:

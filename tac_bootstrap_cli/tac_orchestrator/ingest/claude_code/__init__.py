@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 from tac_orchestrator.database import Database
@@ -24,6 +24,6 @@ async def import_claude_code(
     return await Importer(database).run(default_folders() if paths is None else paths, progress)
 
 
-def watch_claude_code(database: Database, paths: Iterable[Path] | None = None) -> AsyncIterator[Report]:
-    """The same, and then everything that is added, for as long as the caller likes."""
+def watch_claude_code(database: Database, paths: Iterable[Path] | None = None) -> AsyncGenerator[Report]:
+    """The same, and then everything that is added, for as long as the caller likes. The paths need not be there yet."""
     return Importer(database).watch(default_folders() if paths is None else paths)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from pathlib import Path
-
-from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress
@@ -15,6 +14,7 @@ from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.transcript import TranscriptFile
 from tac_orchestrator.ingest.identity import claimed
 from tac_orchestrator.ingest.intake import Intake, Report
+from tac_orchestrator.ingest.watching import follow
 from tac_orchestrator.tables.base import now
 from tac_orchestrator.tables.sources import Batch, Values
 
@@ -36,18 +36,18 @@ class Importer:
                 progress(number, len(sessions))
         return report
 
-    async def watch(self, paths: Iterable[Path]) -> AsyncIterator[Report]:
-        """What is there, then what is added, for as long as the caller likes. A report for each change."""
-        paths = list(paths)
-        yield await self.run(paths)
-        folders = [path if path.is_dir() else path.parent for path in paths]
-        async for changes in awatch(*folders):
-            touched = {Path(name) for _, name in changes if name.endswith((".jsonl", ".meta.json"))}
-            report = Report()
-            for session in find_sessions(path for path in touched if path.exists()):
-                await self._import(session, report, keep=True)
-            if report.changed_rows:
-                yield report
+    async def watch(self, paths: Iterable[Path]) -> AsyncGenerator[Report]:
+        """What is there, then what is added, for as long as the caller likes. A report at first, and for each change."""
+        paths, is_first = list(paths), True
+        async with aclosing(follow(paths)) as changes:
+            async for changed in changes:
+                wanted = paths if changed is None else [path for path in changed if _is_ours(path)]
+                report = Report()
+                for session in find_sessions(path for path in wanted if path.exists()):
+                    await self._import(session, report, keep=changed is not None)
+                if is_first or report.changed_rows:
+                    yield report
+                is_first = False
 
     async def _import(self, session: SessionFiles, report: Report, *, keep: bool) -> None:
         report.sessions += 1
@@ -89,6 +89,10 @@ class Importer:
             stream.seek(file.read_bytes)
             file.read(stream.read())
         return file
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name.endswith((".jsonl", ".meta.json"))
 
 
 def _rows(session: SessionFiles, files: dict[str | None, TranscriptFile]) -> SessionRows:

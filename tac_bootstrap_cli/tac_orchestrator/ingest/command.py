@@ -41,6 +41,8 @@ OUTPUT_KEPT = 16 * 1024
 _PATIENCE_S = 5.0
 """How long the command waits for the store. Usually that is some milliseconds."""
 
+_NOT_RECORDED = "the command is not recorded: %s"
+
 _CHUNK = 64 * 1024
 _COMMAND_SHOWN = 300
 
@@ -113,9 +115,16 @@ class _Record:
             settings = settings if self._target is None else settings.at(self._target)
             alone = replace(settings, session_id=None, parent_agent_id=None)
             async with Database(alone, forgiving=True) as database:
-                await self._keep_in(database, settings)
+                await self._attempt(database, settings)
         except (OrchestratorError, OSError) as error:
-            _LOG.warning("the command is not recorded: %s", error)
+            _LOG.warning(_NOT_RECORDED, error)
+
+    async def _attempt(self, database: Database, settings: Settings) -> None:
+        """What goes wrong is told before the store is closed, which has the same trouble and does not know what it costs."""
+        try:
+            await self._keep_in(database, settings)
+        except OrchestratorError as error:
+            _LOG.warning(_NOT_RECORDED, error)
 
     async def environment(self, recording: asyncio.Task[None]) -> Mapping[str, str]:
         """Where the command's own records belong; empty if the store does not answer in time."""

@@ -20,21 +20,39 @@ from tac_orchestrator.tables.prompts import with_cost
 from tac_orchestrator.tables.sources import Batch, Sources, Values
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was new or has changed of one session, and the files that were read for it."""
+
+    rows: Batch
+    is_new: bool
+
+
 @dataclass(slots=True)
 class Report:
-    """What an import did. `unchanged` are sessions whose files were as they had been read before."""
+    """What an import did. `unchanged` are sessions of which all was known; agents, prompts and logs are those that were not."""
 
     sessions: int = 0
+    new: int = 0
     unchanged: int = 0
     agents: int = 0
     prompts: int = 0
     agent_logs: int = 0
+    files: int = 0
     skipped_lines: int = 0
 
-    def add(self, batch: Batch) -> None:
-        self.agents += len(batch.agents)
-        self.prompts += len(batch.prompts)
-        self.agent_logs += len(batch.agent_logs)
+    def add(self, stored: Stored) -> None:
+        self.new += stored.is_new
+        self.unchanged += not stored.rows.row_count
+        self.agents += len(stored.rows.agents)
+        self.prompts += len(stored.rows.prompts)
+        self.agent_logs += len(stored.rows.agent_logs)
+        self.files += len(stored.rows.files)
+
+    @property
+    def changed(self) -> int:
+        """Sessions to which something was added."""
+        return self.sessions - self.new - self.unchanged
 
     @property
     def changed_rows(self) -> int:
@@ -59,8 +77,8 @@ class Intake:
         known = await self._sources.known_files(row["path"] for row in seen)
         return [] if all(known.get(row["path"]) == (row["size"], row["modified_ns"]) for row in seen) else seen
 
-    async def store(self, kinds: Mapping[str, AgentType], batch: Batch) -> Batch:
-        """Agents name their kind as `kind`; kinds that nobody has registered are. Returns what was new or has changed."""
+    async def store(self, kinds: Mapping[str, AgentType], batch: Batch) -> Stored:
+        """A session, its own agent first. Agents name their kind as `kind`; kinds that nobody has registered are."""
         for name, agent_type in kinds.items():
             if name not in self._kind_ids:
                 self._kind_ids[name] = (await self._kinds.register(name, agent_type=agent_type)).id
@@ -71,9 +89,10 @@ class Intake:
             [secrets.clean("prompts", row["id"], row) for row in batch.prompts],
             [secrets.clean("agent_logs", row["source_key"], row) for row in batch.agent_logs],
         )
-        changed = await self._changed(clean)
-        await self._sources.save(replace(changed, files=batch.files), secrets.of(changed))
-        return changed
+        is_new = not await self._sources.known_agents(row["id"] for row in clean.agents[:1])
+        changed = replace(await self._changed(clean), files=batch.files)
+        await self._sources.save(changed, secrets.of(changed))
+        return Stored(changed, is_new)
 
     def _with_kind(self, row: Values) -> Values:
         values = {name: value for name, value in row.items() if name != "kind"}

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,7 +93,13 @@ def descriptor_of(process: subprocess.Popen[bytes]) -> int:
 
 
 def test_input_output_and_exit_code_are_the_commands_own() -> None:
-    code = "import sys; d = sys.stdin.buffer.read(); sys.stdout.buffer.write(d[::-1]); sys.stderr.buffer.write(b'E' + d); sys.exit(7)"
+    code = """
+import sys
+d = sys.stdin.buffer.read()
+sys.stdout.buffer.write(d[::-1])
+sys.stderr.buffer.write(b'E' + d)
+sys.exit(7)
+"""
     everything = bytes(range(256)) * 1000
 
     done = execute(*python(code), input=everything)
@@ -158,7 +163,9 @@ def test_what_has_been_left_running_neither_holds_us_up_nor_loses_its_output(tmp
 
 
 def test_a_reader_who_goes_away_ends_the_command_as_it_would_without_us(path: Path) -> None:
-    done = subprocess.run(["bash", "-c", f"{shlex.join(arguments('yes'))} | head -n 1; echo ${{PIPESTATUS[0]}}"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.join(arguments('yes'))} | head -n 1; echo ${{PIPESTATUS[0]}}"], capture_output=True, check=True
+    )
 
     assert (done.stdout, done.stderr) == (b"y\n141\n", b"")
     assert only(path)[0].error_message == "signal SIGPIPE"
@@ -211,7 +218,11 @@ def test_a_command_that_a_signal_ends_says_which(path: Path, name: str) -> None:
 
 
 def test_the_commands_own_signals_are_as_they_were() -> None:
-    code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, ())); print([signal.getsignal(n) for n in (1, 2, 15, 17)])"
+    code = """
+import signal
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+print([signal.getsignal(n) for n in (1, 2, 15, 17)])
+"""
 
     assert execute(*python(code)).stdout == subprocess.run(python(code), capture_output=True, check=True).stdout
     masks = ("grep", "Sig[BI]", "/proc/self/status")
@@ -262,7 +273,9 @@ class Terminal:
 
 
 def test_on_a_terminal_the_command_has_a_terminal(path: Path) -> None:
-    terminal = Terminal("sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size <&1 && tty >/dev/null && printf 'a\\nb\\n'")
+    terminal = Terminal(
+        "sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size <&1 && tty >/dev/null && printf 'a\\nb\\n'"
+    )
 
     assert terminal.read_until(b"b\r\n").endswith(b"31 77\r\na\r\nb\r\n")
     assert terminal.end() == 0
@@ -464,7 +477,11 @@ def test_a_broken_store_does_not_keep_the_command_from_running(path: Path, spoil
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TAC_ORCHESTRATOR_DB", "postgresql://host/tac"), ("TAC_ORCHESTRATOR_DB", ":memory:"), ("TAC_ORCHESTRATOR_REDACT", "perhaps")],
+    [
+        ("TAC_ORCHESTRATOR_DB", "postgresql://host/tac"),
+        ("TAC_ORCHESTRATOR_DB", ":memory:"),
+        ("TAC_ORCHESTRATOR_REDACT", "perhaps"),
+    ],
 )
 def test_a_wrong_setting_does_not_keep_the_command_from_running(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
@@ -480,7 +497,9 @@ def test_a_folder_that_has_gone_does_not_keep_the_command_from_running(tmp_path:
     gone = tmp_path / "gone"
     gone.mkdir()
 
-    done = subprocess.run(["sh", "-c", f"cd {gone}; rmdir {gone}; {shlex.join(arguments('echo', 'hi'))}"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["sh", "-c", f"cd {gone}; rmdir {gone}; {shlex.join(arguments('echo', 'hi'))}"], capture_output=True, check=True
+    )
 
     assert done.stdout == b"hi\n"
 
@@ -495,7 +514,7 @@ def test_a_store_that_is_held_by_another_holds_up_nobody_for_long(path: Path, mo
 
     holder.close()
     assert (done.returncode, done.stdout) == (3, b"ran\n")
-    assert done.stderr.startswith(b"Warning: not recorded: ")
+    assert done.stderr.decode() == f"Warning: the command is not recorded: {path} is held by another process.\n"
     assert len(recorded(path)) == 1
 
 

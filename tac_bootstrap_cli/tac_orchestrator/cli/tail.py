@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import stat
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
 from tac_orchestrator.cli import lookup
+from tac_orchestrator.cli.endless import while_somebody_reads
 from tac_orchestrator.cli.formats import color_of, human, plain
 from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.options import command, limit_option
@@ -71,7 +69,7 @@ def tail(
         for log in last:
             await printer.print(log)
         if follow:
-            await _while_somebody_reads(_follow(feed, position, last, printer))
+            await while_somebody_reads(_follow(feed, position, last, printer))
 
     ask(target, question)
 
@@ -81,25 +79,6 @@ async def _follow(feed: _Feed, position: str, last: list[Log], printer: _Printer
     async for log in feed.after(position):
         if (type(log), log.id) not in shown:
             await printer.print(log)
-
-
-async def _while_somebody_reads(work: Coroutine[Any, Any, None]) -> None:
-    """A reader who goes away is noticed at once, not only when there is something to write. Raises BrokenPipeError."""
-    task = asyncio.ensure_future(work)
-    output = sys.stdout.fileno()
-    if stat.S_ISFIFO(os.fstat(output).st_mode):
-        asyncio.get_running_loop().add_reader(output, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if task.cancelled() and not _is_cancelling():
-            raise BrokenPipeError from None
-        raise
-
-
-def _is_cancelling() -> bool:
-    current = asyncio.current_task()
-    return current is not None and current.cancelling() > 0
 
 
 class _Feed:

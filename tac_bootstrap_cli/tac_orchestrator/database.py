@@ -24,6 +24,7 @@ from tac_orchestrator.tables.agent_logs import AgentLogs
 from tac_orchestrator.tables.agents import Agents
 from tac_orchestrator.tables.base import Sink
 from tac_orchestrator.tables.changes import Changes
+from tac_orchestrator.tables.feed import Feed
 from tac_orchestrator.tables.leases import PULSE_S, Leases
 from tac_orchestrator.tables.orchestrator_agents import OrchestratorAgents
 from tac_orchestrator.tables.prompts import Prompts
@@ -80,6 +81,7 @@ class Database:
         self.usage = Usages(self._engine, self._writer)
         self.search = Search(self._engine, self._writer)
         self.changes = Changes(self._engine, self._writer)
+        self.feed = Feed(self._engine)
         self.leases = Leases(self._engine, self._writer)
         self.sources = Sources(self._engine, self._writer)
         self.agents.leases = self.leases

@@ -268,6 +268,15 @@ class Change(Row):
     row_id: str
 
 
+class Event(Change):
+    """A change, and what it is about. `row` is the row as it is now, of a prompt with the beginnings of its texts; None if it
+    has gone."""
+
+    session_id: str | None
+    agent_id: str | None
+    row: AgentNode | Prompt | AgentLog | SystemLog | OrchestratorAgent | None
+
+
 class SearchHit(Row):
     """A prompt or a log that was found. `excerpt` shows the words in their place, `⟦` and `⟧` around each."""
 

@@ -57,6 +57,12 @@ class Changes(Table[Change]):
 
     async def follow(self, position: str | None = None) -> AsyncIterator[Change]:
         """Every change behind this position, or from now on, as long as the listener likes. Raises NotFound, see `after`."""
+        async for found in self.follow_pages(position):
+            for change in found:
+                yield change
+
+    async def follow_pages(self, position: str | None = None) -> AsyncIterator[Page[Change]]:
+        """The same, with all that one look has found together."""
         position = await self.last() if position is None else position
         seen = None
         while True:
@@ -65,8 +71,7 @@ class Changes(Table[Change]):
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue
             while found := await self.after(position):
-                for change in found:
-                    yield change
+                yield found
                 position = found[-1].position
             seen = generation
 

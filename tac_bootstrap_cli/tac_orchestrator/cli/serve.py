@@ -1,0 +1,101 @@
+"""tac-orch serve"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import webbrowser
+from collections.abc import Sequence
+from contextlib import closing
+
+import click
+
+from tac_orchestrator.cli.options import command
+from tac_orchestrator.cli.output import Screen, print_json_line
+from tac_orchestrator.errors import InvalidSetting
+from tac_orchestrator.settings import Settings
+
+DEFAULT_PORT = 7717
+
+
+@command(
+    "serve",
+    examples=[
+        "tac-orch serve",
+        "tac-orch serve --port 8080 --open",
+        "tac-orch serve --link                                        # a new link to the server that runs",
+        "tac-orch serve --host 0.0.0.0 --allow-host agents.example    # for others, who need the token",
+    ],
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes any that is free."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="Another name by which the server is asked.")
+@click.option("--read-only", is_flag=True, help="Take nothing in.")
+@click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
+@click.option("--link", "only_link", is_flag=True, help="Print a link to the server that runs at this port, and end.")
+@click.option("--new-token", is_flag=True, help="Make a new token: every browser and program has to be let in anew.")
+def serve(
+    target: str | None,
+    as_json: bool,
+    port: int,
+    host: str,
+    names: tuple[str, ...],
+    read_only: bool,
+    is_opened: bool,
+    only_link: bool,
+    new_token: bool,
+) -> None:
+    """Answer over HTTP: the store as JSON, and what happens as it happens.
+
+    The page's link lets one browser in, once. On the loopback, exporters of OpenTelemetry send to the same port, and to 4318
+    if it is free, without a token.
+    """
+    from tac_orchestrator.server.access import Access, kept_token
+    from tac_orchestrator.server.app import create_app
+    from tac_orchestrator.server.serving import is_loopback, listen, listen_for_telemetry, place_of
+    from tac_orchestrator.server.serving import serve as run
+
+    access = Access(kept_token(renew=new_token))
+    if only_link:
+        _tell_link(_link(access.new_code(), host, port), as_json)
+        return
+    if not is_loopback(host) and not names:
+        raise InvalidSetting("--host", host, "--allow-host with the name that others use, too: the server answers to no other")
+    settings = Settings.from_environment()
+    with closing(listen(host, port)) as first:
+        sockets = [first, *filter(None, [None if read_only else listen_for_telemetry(host)])]
+        app = create_app(
+            settings if target is None else settings.at(target), access, place_of(sockets, names, is_read_only=read_only)
+        )
+        link = _link(access.new_code(), names[0] if names else host, first.getsockname()[1])
+        run(app, sockets, ready=lambda: _tell(link, sockets, as_json, is_opened))
+
+
+def _link(code: str, host: str, port: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/#login={code}"
+
+
+def _tell_link(link: str, as_json: bool) -> None:
+    if as_json:
+        print_json_line({"link": link})
+    else:
+        Screen().line(link)
+
+
+def _tell(link: str, sockets: Sequence[socket.socket], as_json: bool, is_opened: bool) -> None:
+    ports = [one.getsockname()[1] for one in sockets]
+    if as_json:
+        print_json_line({"link": link, "ports": ports})
+    else:
+        screen = Screen()
+        screen.line(f"The page:     {link}")
+        screen.line(
+            f"Telemetry:    OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:{ports[-1]} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        )
+        screen.line("The link lets one browser in, once, within ten minutes. Ctrl-C ends the server.")
+    sys.stdout.flush()
+    if is_opened:
+        webbrowser.open(link)

@@ -1,0 +1,23 @@
+"""Words in prompts, answers and logs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from tac_orchestrator.models import SearchHit
+from tac_orchestrator.server.answers import Db, listed
+from tac_orchestrator.server.problems import PROBLEMS
+
+router = APIRouter(prefix="/api/search", tags=["search"], responses=PROBLEMS)
+
+
+@router.get("", response_model=list[SearchHit])
+async def search(
+    db: Db,
+    words: Annotated[str, Query(min_length=1, max_length=1000)],
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """The newest first. `"a phrase"`, `begin*`, `-without` and `OR` mean what they mean elsewhere."""
+    return listed(await db.search.find(words, limit=limit))

@@ -1,0 +1,84 @@
+"""Runs the server: where it listens, and how it begins and ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tac_orchestrator.errors import InvalidSetting
+from tac_orchestrator.server.guard import Place
+
+TELEMETRY_PORT = 4318
+"""Where exporters of telemetry send to when they are told nothing else."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_GRACE_S = 5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that accepts connections there; at any free port for 0. Raises InvalidSetting if the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(1024)
+    except OSError as error:
+        found.close()
+        raise InvalidSetting("address", f"{host}:{port}", f"one that is free here ({error.strerror})") from error
+    return found
+
+
+def listen_for_telemetry(host: str) -> socket.socket | None:
+    """A socket at the usual port; None if somebody has it."""
+    with suppress(InvalidSetting):
+        return listen(host, TELEMETRY_PORT)
+    return None
+
+
+def place_of(sockets: Sequence[socket.socket], allowed_hosts: Sequence[str] = (), *, is_read_only: bool = False) -> Place:
+    """By which names these sockets are known. The first one has the page."""
+    ports = [one.getsockname()[1] for one in sockets]
+    names = [*_LOOPBACK, *allowed_hosts]
+    return Place(
+        hosts=frozenset(f"{name}:{port}" for name in names for port in ports).union(names if 80 in ports else ()),
+        origins=frozenset(f"{scheme}://{name}:{ports[0]}" for name in names for scheme in ("http", "https")),
+        cookie_name=f"tac_orchestrator_{ports[0]}",
+        is_local=all(is_loopback(one.getsockname()[0]) for one in sockets),
+        is_read_only=is_read_only,
+    )
+
+
+def serve(app: ASGIApp, sockets: Sequence[socket.socket], *, ready: Callable[[], None]) -> None:
+    """Returns when it was interrupted. `ready` is called when it answers."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        log_level="warning",
+        access_log=False,  # a link's code, or a search, is nobody's business
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    with suppress(KeyboardInterrupt):
+        _Server(config, ready).run(sockets=list(sockets))
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach that address."""
+    return address.startswith("127.") or address == "::1"

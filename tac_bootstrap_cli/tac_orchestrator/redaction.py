@@ -1,8 +1,10 @@
 """Takes secrets out of texts before they are stored.
 
 One table of key formats serves every way in. Looking for a secret must cost almost nothing where there is none: one pass looks
-for all literals that a secret can begin with, and only around a find is the exact pattern tried. Patterns are linear: none can
-be made to search for long.
+for all literals that a secret can begin with, and only around a find is the exact pattern tried.
+
+No text can make it search for long. A pattern either is bounded, or it takes all it can and never gives it back, and what one
+format has searched it does not search again.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import ahocorasick_rs
 class Format:
     """How one kind of secret looks: `literals` that it begins with, and the pattern that the text has from there on.
 
-    Where a pattern has a group `secret`, that is what goes; else all of it. `check` has the last word.
+    Where a pattern has a group `secret` or `quoted`, that is what goes; else all of it. `check` has the last word.
     """
 
     kind: str
@@ -34,102 +36,176 @@ def _format(kind: str, literals: str, pattern: str, **options: bool | Callable[[
     return Format(kind, tuple(literals.split()), pattern, **options)  # pyright: ignore[reportArgumentType]
 
 
+_DIGIT = re.compile(r"\d")
+_LETTER = re.compile(r"[A-Za-z]")
+_RUN = re.compile(r"[A-Za-z0-9]{10,}")
+_KEY_LINE = re.compile(r"[A-Za-z0-9+/]{16}")
+_NAME_IN_CODE = re.compile(r"[A-Za-z]*\d{0,2}(?:[-._/:~+][A-Za-z]*\d{0,2})*=*")
+_PLACEHOLDER = ("$", "*", "<", "{", "%(", "%s", "[REDACTED")
+
+
 def _has_digit(text: str) -> bool:
-    return any(sign.isdigit() for sign in text)
+    return _DIGIT.search(text) is not None
+
+
+def _has_random_run(text: str) -> bool:
+    """Of several words with hyphens between them, none is random."""
+    return any(_DIGIT.search(run) and _LETTER.search(run) for run in _RUN.findall(text))
 
 
 def _is_random(text: str) -> bool:
     """Letters and digits without a pattern, as a generated value has them; not a word, a path or a piece of code."""
-    return _has_digit(text) and any(sign.isalpha() for sign in text) and len(set(text)) >= 6
+    if not _has_digit(text) or not _LETTER.search(text) or len(set(text)) < 6:
+        return False
+    return _is_no_placeholder(text) and _NAME_IN_CODE.fullmatch(text) is None
 
 
 def _is_no_placeholder(text: str) -> bool:
-    return not text.startswith(("$", "%", "*", "[REDACTED"))
+    return not text.startswith(_PLACEHOLDER)
 
 
 def _is_password(text: str) -> bool:
-    return _is_no_placeholder(text) and not text.replace("_", "").replace(".", "").isalpha()
+    """Not a placeholder, a name or a path: `PWD=/home/dev` is none."""
+    return _is_no_placeholder(text) and text[0] not in "/~" and not re.sub("[_.]", "", text).isalpha()
+
+
+def _is_key(text: str) -> bool:
+    """Where a private key is only spoken of, none follows."""
+    return _KEY_LINE.search(text) is not None
+
+
+def _spelled(names: str) -> tuple[str, ...]:
+    """The usual ways to write names: api_key, API_KEY, api-key, Api-Key, apikey, apiKey, ApiKey."""
+    found = list[str]()
+    for words in (name.split("_") for name in names.split()):
+        lower, pascal = "_".join(words), "".join(word.title() for word in words)
+        found += (lower, lower.upper(), "-".join(words), "-".join(word.title() for word in words), "_".join(words).title())
+        found += ("".join(words), "".join(words).upper(), pascal, pascal[0].lower() + pascal[1:])
+    return tuple(dict.fromkeys(found))
 
 
 _WORD = r"[A-Za-z0-9_-]"
-_KEY_NAMES = ("api_key", "api-key", "apikey", "access_key", "secret_key", "private_key", "client_secret", "secret", "token")
-_PASSWORD_NAMES = ("password", "passwd", "passphrase", "pwd")
-_ASSIGNS = ("=", ":", '":', "':", '\\":', " =", '" :')
-_ASSIGNMENT = r"[\w-]{1,40}?(?:\\*[\"'])?\s{0,3}[:=]\s{0,3}(?:\\*[\"'])?(?P<secret>[^\s\"'\\,;&<>(){}\[\]`]{%d,400})"
+_END = r"(?![A-Za-z0-9_-])"
+_KEY_NAMES = _spelled("api_key access_key secret_key private_key client_secret secret token")
+_PASSWORD_NAMES = _spelled("password passwd passphrase pwd")
+_ASSIGNS = ("=", ":", '":', "':", '\\":', " =", '" :', "%3D", "%3d", "%3A")
+
+# In quotes a value may hold any sign, quotes too where a backslash stands before them. Text inside JSON may itself be JSON,
+# whose quotes and backslashes then have a backslash each. Whatever is taken, whole escapes are, so that JSON stays JSON.
+_QUOTED = (
+    r"(?P<escaped>\\)?(?P<quote>[\"'])"
+    r"(?P<quoted>(?(escaped)(?:(?!(?P=quote))[^\\\"\s]|\\\\(?:\\.|[^\\\"\s]))|(?:(?!(?P=quote))[^\\\"\s]|\\.)){%d,}+)"
+)
+_BARE = r"(?P<secret>[^\s\"'\\,;&<>(){}\[\]`]{%d,}+)(?![(\[])"
+_ASSIGNMENT = r"[\w-]{1,40}?(?:\\*[\"'])?\s{0,3}(?:[:=]|%%3[ADd])\s{0,3}" + f"(?:{_QUOTED}|{_BARE})"
+_OPTION = r"--[\w-]{1,40}+ {1,3}+" + f"(?:{_QUOTED}|{_BARE})"
 
 
 def _assigned(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(form + sign for name in names for form in (name, name.upper(), name.title()) for sign in _ASSIGNS)
+    return tuple(name + sign for name in names for sign in _ASSIGNS)
+
+
+def _options(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"--{name} " for name in names)
 
 
 FORMATS: tuple[Format, ...] = (
-    _format("anthropic_key", "sk-ant-", rf"sk-ant-{_WORD}{{16,400}}"),
-    _format("openrouter_key", "sk-or-", rf"sk-or-{_WORD}{{16,400}}"),
-    _format("openai_key", "sk-", rf"sk-(?!ant-|or-){_WORD}{{20,400}}", check=_has_digit),
-    _format("github_token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{30,255}"),
-    _format("github_token", "github_pat_", r"github_pat_\w{22,255}"),
-    _format("gitlab_token", "glpat- gldt- glrt- glptt- glft- glsoat-", rf"gl[a-z]{{2,4}}-{_WORD}{{20,100}}"),
+    _format("anthropic_key", "sk-ant-", rf"sk-ant-{_WORD}{{16,}}+"),
+    _format("openrouter_key", "sk-or-", rf"sk-or-{_WORD}{{16,}}+"),
+    _format("openai_key", "sk-proj- sk-svcacct- sk-admin-", rf"sk-[a-z]{{1,10}}+-{_WORD}{{20,}}+", check=_has_digit),
+    _format("openai_key", "sk-", rf"sk-(?!ant-|or-){_WORD}{{20,}}+", check=_has_random_run),
+    _format("github_token", "ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{30,}+"),
+    _format("github_token", "github_pat_", r"github_pat_\w{22,}+"),
+    _format("gitlab_token", "glpat- gldt- glrt- glptt- glft- glsoat-", r"gl[a-z]{2,4}-[A-Za-z0-9_.-]{20,}+"),
     _format("aws_access_key", "AKIA ASIA ABIA ACCA", r"A[KSBC][ICI]A[A-Z2-7]{16}(?![A-Z0-9])"),
-    _format("google_key", "AIza", rf"AIza{_WORD}{{35}}"),
-    _format("google_token", "ya29.", rf"ya29\.{_WORD}{{20,400}}"),
-    _format("google_client_secret", "GOCSPX-", rf"GOCSPX-{_WORD}{{20,60}}"),
-    _format("slack_token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe-", r"xox[abprse]-[A-Za-z0-9-]{10,300}", check=_has_digit),
-    _format("slack_token", "xapp-", r"xapp-[A-Za-z0-9-]{10,300}", check=_has_digit),
-    _format("slack_webhook", "hooks.slack.com/services/", r"hooks\.slack\.com/services/(?P<secret>[\w/]{20,100})"),
-    _format("stripe_key", "sk_live_ sk_test_ rk_live_ rk_test_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,250}"),
-    _format("webhook_secret", "whsec_", r"whsec_[A-Za-z0-9+/=]{20,100}"),
+    _format("aws_bedrock_key", "ABSK", r"ABSK[A-Za-z0-9+/]{80,}+={0,2}"),
+    _format("google_key", "AIza", rf"AIza{_WORD}{{35}}{_END}"),
+    _format("google_token", "ya29.", rf"ya29\.{_WORD}{{20,}}+"),
+    _format("google_refresh_token", "1//0", rf"1//0{_WORD}{{30,}}+", check=_has_random_run),
+    _format("google_client_secret", "GOCSPX-", rf"GOCSPX-{_WORD}{{20,}}+"),
+    _format(
+        "slack_token", "xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxc- xoxd-", r"xox[abcdeprs]-[A-Za-z0-9%-]{10,}+", check=_has_digit
+    ),
+    _format("slack_token", "xoxe.xoxp- xoxe.xoxb-", r"xoxe\.xox[bp]-[A-Za-z0-9-]{10,}+", check=_has_digit),
+    _format("slack_token", "xapp-", r"xapp-[A-Za-z0-9-]{10,}+", check=_has_digit),
+    _format("slack_webhook", "hooks.slack.com/services/", r"hooks\.slack\.com/services/(?P<secret>[\w/]{20,}+)"),
+    _format("discord_webhook", "/api/webhooks/", rf"/api/webhooks/\d{{15,20}}/(?P<secret>{_WORD}{{40,}}+)", inside_words=True),
+    _format("stripe_key", "sk_live_ sk_test_ rk_live_ rk_test_", r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+"),
+    _format("webhook_secret", "whsec_", r"whsec_[A-Za-z0-9+/=]{20,}+"),
     _format("npm_token", "npm_", r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
-    _format("pypi_token", "pypi-", rf"pypi-{_WORD}{{50,400}}"),
-    _format("huggingface_token", "hf_", r"hf_[A-Za-z]{30,60}(?![A-Za-z0-9_])|hf_[A-Za-z0-9]{30,60}(?![A-Za-z0-9_])"),
-    _format("groq_key", "gsk_", r"gsk_[A-Za-z0-9]{40,80}"),
-    _format("xai_key", "xai-", r"xai-[A-Za-z0-9]{40,120}"),
-    _format("perplexity_key", "pplx-", r"pplx-[A-Za-z0-9]{32,80}"),
+    _format("pypi_token", "pypi-", rf"pypi-{_WORD}{{50,}}+"),
+    _format("huggingface_token", "hf_ api_org_", r"(?:hf|api_org)_[A-Za-z0-9]{30,}+(?!_)"),
+    _format("groq_key", "gsk_", r"gsk_[A-Za-z0-9]{40,}+"),
+    _format("xai_key", "xai-", r"xai-[A-Za-z0-9]{40,}+"),
+    _format("cerebras_key", "csk-", r"csk-[a-z0-9]{40,}+"),
+    _format("perplexity_key", "pplx-", r"pplx-[A-Za-z0-9]{32,}+"),
     _format("replicate_token", "r8_", r"r8_[A-Za-z0-9]{37}(?![A-Za-z0-9])"),
-    _format("nvidia_key", "nvapi-", rf"nvapi-{_WORD}{{40,100}}"),
+    _format("nvidia_key", "nvapi-", rf"nvapi-{_WORD}{{40,}}+"),
     _format("langsmith_key", "lsv2_pt_ lsv2_sk_", r"lsv2_(?:pt|sk)_[0-9a-f]{32}(?:_[0-9a-f]{10})?"),
-    _format("tavily_key", "tvly-", rf"tvly-{_WORD}{{20,80}}", check=_has_digit),
-    _format("sendgrid_key", "SG.", rf"SG\.{_WORD}{{16,32}}\.{_WORD}{{16,64}}"),
-    _format("mailgun_key", "key-", r"key-[0-9a-f]{32}(?![0-9a-f])"),
+    _format("tavily_key", "tvly-", rf"tvly-{_WORD}{{20,}}+", check=_has_digit),
+    _format("sendgrid_key", "SG.", rf"SG\.{_WORD}{{16,32}}\.{_WORD}{{16,64}}{_END}"),
+    _format("mailgun_key", "key-", r"(?<!-)key-[0-9a-f]{32}(?![0-9a-f])"),
     _format("databricks_token", "dapi", r"dapi[0-9a-f]{32}(?:-\d)?(?![0-9a-f])"),
     _format("digitalocean_token", "dop_v1_ doo_v1_ dor_v1_", r"do[opr]_v1_[0-9a-f]{64}"),
-    _format("linear_key", "lin_api_", r"lin_api_[A-Za-z0-9]{32,60}"),
-    _format("notion_token", "ntn_", r"ntn_[A-Za-z0-9]{40,60}"),
+    _format("linear_key", "lin_api_", r"lin_api_[A-Za-z0-9]{32,}+"),
+    _format("notion_token", "ntn_", r"ntn_[A-Za-z0-9]{40,}+"),
+    _format("postman_key", "PMAK-", r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}"),
+    _format("new_relic_key", "NRAK-", r"NRAK-[A-Z0-9]{27}"),
+    _format("rubygems_key", "rubygems_", r"rubygems_[0-9a-f]{48}"),
     _format("shopify_token", "shpat_ shpca_ shppa_ shpss_", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
-    _format("vault_token", "hvs. hvb.", rf"hv[sb]\.{_WORD}{{20,300}}"),
+    _format("vault_token", "hvs. hvb.", rf"hv[sb]\.{_WORD}{{20,}}+"),
+    _format("doppler_token", "dp.pt. dp.st. dp.ct. dp.sa.", r"dp\.[a-z]{2}\.(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44}"),
     _format("age_key", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[0-9A-Z]{58}"),
-    _format("docker_token", "dckr_pat_ dckr_oat_", rf"dckr_[po]at_{_WORD}{{20,60}}"),
+    _format("docker_token", "dckr_pat_ dckr_oat_", rf"dckr_[po]at_{_WORD}{{20,}}+"),
     _format("supabase_token", "sbp_", r"sbp_[0-9a-f]{40}"),
-    _format("sentry_token", "sntrys_ sntryu_", r"sntry[su]_[A-Za-z0-9+/=_]{40,400}"),
-    _format("grafana_token", "glsa_ glc_", r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_[A-Za-z0-9+/=]{32,400}"),
-    _format("atlassian_token", "ATATT3", r"ATATT3[A-Za-z0-9_=-]{50,400}"),
-    _format("figma_token", "figd_", rf"figd_{_WORD}{{30,80}}"),
-    _format("telegram_token", ":AA", rf"(?P<secret>:AA{_WORD}{{33}})(?![A-Za-z0-9_-])", inside_words=True),
+    _format("sentry_token", "sntrys_ sntryu_", r"sntry[su]_[A-Za-z0-9+/=_]{40,}+"),
+    _format("grafana_token", "glsa_ glc_", r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_[A-Za-z0-9+/=]{32,}+"),
+    _format("atlassian_token", "ATATT3", r"ATATT3[A-Za-z0-9_=-]{50,}+"),
+    _format("figma_token", "figd_", rf"figd_{_WORD}{{30,}}+"),
+    _format("telegram_token", ":AA", rf"(?P<secret>:AA{_WORD}{{33}}){_END}", inside_words=True),
     _format(
-        "azure_key", "AccountKey= SharedAccessKey=", r"(?:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/]{40,100}={0,2})"
+        "azure_key", "AccountKey= SharedAccessKey=", r"(?:AccountKey|SharedAccessKey)=(?P<secret>[A-Za-z0-9+/]{40,}+={0,2})"
     ),
-    _format("jwt", "eyJ", rf"eyJ{_WORD}{{10,8000}}\.eyJ{_WORD}{{10,8000}}\.{_WORD}{{10,2000}}"),
+    _format("jwt", "eyJ", rf"(?<!-)eyJ{_WORD}{{10,}}+\.eyJ{_WORD}{{10,}}+\.{_WORD}{{10,}}+"),
     _format(
         "private_key",
         "-----BEGIN",
-        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?P<secret>(?:[A-Za-z0-9+/=\s:,.]|-(?!-)|\\+[nrt])+)(?:-----END [A-Z0-9 ]{0,60}-----)?",
+        r"-----BEGIN(?:[ +]|%20)(?:[A-Z0-9 +]|%20){0,40}PRIVATE(?:[ +]|%20)KEY(?:(?:[ +]|%20)BLOCK)?-----"
+        r"(?P<secret>(?:[A-Za-z0-9+/=\s:,.%]|-(?!-)|\\+[nrt])++)",
+        inside_words=True,
+        check=_is_key,
+    ),
+    Format(
+        "authorization",
+        tuple(f"{name}{sign}" for name in ("uthorization", "UTHORIZATION") for sign in _ASSIGNS),
+        r"(?i:uthorization)(?:\\*[\"'])?\s{0,3}(?:[:=]|%3[ADd])(?:\s|%20|\+){0,3}(?:\\*[\"'])?"
+        r"(?i:Bearer|Basic|Token|ApiKey)(?:[ +]|%20)(?P<secret>[^\s\"'\\,;<>()\[\]{}`]{4,}+)",
+        _is_no_placeholder,
         inside_words=True,
     ),
     Format(
         "authorization",
-        ("Bearer ", "bearer ", "Basic ", "Bearer%20"),
-        r"(?:[Bb]earer|Basic)(?: |%20)(?P<secret>[A-Za-z0-9._~+/-]{16,4000}={0,2})",
-        _has_digit,
+        ("Bearer ", "bearer ", "Basic ", "Bearer%20", "Basic%20"),
+        r"(?:[Bb]earer|Basic)(?: |%20)(?P<secret>[A-Za-z0-9._~+/-]{16,}+={0,2})",
+        _is_random,
     ),
     _format(
         "url_password",
-        "://",
-        r"://[^\s/:@\"'<>]{0,100}:(?P<secret>[^\s/@\"'<>]{1,200})@",
+        r"://  :\/\/",
+        r":\\?/\\?/[^\s/:@\"'<>\\]{0,100}+:(?P<secret>[^\s/\"'<>?#\\]+)@",
         inside_words=True,
         check=_is_no_placeholder,
     ),
-    Format("password", _assigned(_PASSWORD_NAMES), _ASSIGNMENT % 5, _is_password, inside_words=True),
-    Format("secret", _assigned(_KEY_NAMES), _ASSIGNMENT % 12, _is_random, inside_words=True),
+    _format(
+        "url_password",
+        "%3A%2F%2F",
+        r"%3A%2F%2F\w{0,100}+%3A(?P<secret>(?:[\w.~-]|%(?!2F|40)[0-9A-F]{2})++)%40",
+        inside_words=True,
+    ),
+    Format("password", _assigned(_PASSWORD_NAMES), _ASSIGNMENT % (5, 5), _is_password, inside_words=True),
+    Format("password", _options(_PASSWORD_NAMES), _OPTION % (5, 5), _is_password),
+    Format("secret", _assigned(_KEY_NAMES), _ASSIGNMENT % (12, 12), _is_random, inside_words=True),
+    Format("secret", _options(_KEY_NAMES), _OPTION % (12, 12), _is_random),
 )
 
 
@@ -141,8 +217,13 @@ class Redactor:
     """Finds and replaces secrets. Made once; may be used by several threads."""
 
     @cached_property
-    def _formats(self) -> list[Format]:
-        return [each for each in FORMATS for _ in each.literals]
+    def _places(self) -> list[int]:
+        """Of which format each literal is."""
+        return [place for place, each in enumerate(FORMATS) for _ in each.literals]
+
+    @cached_property
+    def _patterns(self) -> list[re.Pattern[str]]:
+        return [re.compile(each.pattern) for each in FORMATS]
 
     @cached_property
     def _quick(self) -> ahocorasick_rs.BytesAhoCorasick:
@@ -156,42 +237,53 @@ class Redactor:
 
     def suspects(self, texts: Sequence[str]) -> bool:
         """Whether any of the texts holds something that a secret begins with. Quick: about 2 µs a KB, without the GIL."""
-        return bool(self._quick.find_matches_as_indexes("\n".join(texts).encode("utf-8", "surrogatepass")))
+        return bool(self._quick.find_matches_as_indexes("\n".join(texts).encode("utf-8", "surrogatepass"), overlapping=True))
 
     def scrub(self, text: str) -> tuple[str, Counter[str]]:
         """The text with `[REDACTED:kind]` in the place of each secret, and how many of each kind there were."""
         found = Counter[str]()
         pieces, kept = list[str](), 0
-        for start, number, end in sorted(self._secrets(text)):  # of two formats at one place, the more exact stands first
+        for start, place, end in sorted(self._secrets(text)):  # of two formats at one place, the more exact stands first
             if start >= kept:
-                kind = self._formats[number].kind
+                kind = FORMATS[place].kind
                 quote = _JSON_NUMBER.search(text, max(kept, start - 20), start)
                 mark = f"[REDACTED:{kind}]"
                 pieces += (text[kept:start], f"{quote[1]}{mark}{quote[1]}" if quote else mark)
-                kept = end
                 found[kind] += 1
+            kept = max(kept, end)
         return ("".join((*pieces, text[kept:])), found) if found else (text, found)
 
+    def _literals(self, text: str) -> list[tuple[int, int, int]]:
+        """Number, start and end of each. To find them all takes less than to find those that do not overlap."""
+        if text.isascii():
+            return self._quick.find_matches_as_indexes(text.encode(), overlapping=True)
+        return self._exact.find_matches_as_indexes(text, overlapping=True)
+
     def _secrets(self, text: str) -> Iterator[tuple[int, int, int]]:
-        """Start, number of the format, and end of each."""
-        for number, start, _end in self._exact.find_matches_as_indexes(text, overlapping=True):
-            suspect = self._formats[number]
-            if not suspect.inside_words and not _begins_word(text, start):
+        """Start, place of the format, and end of each."""
+        searched: dict[int, int] = {}
+        for number, start, _end in self._literals(text):
+            place = self._places[number]
+            suspect = FORMATS[place]
+            if start < searched.get(place, 0) or not (suspect.inside_words or _begins_word(text, start)):
                 continue
-            match = re.compile(suspect.pattern).match(text, start)
+            match = self._patterns[place].match(text, start)
             if match is None:
                 continue
-            group = "secret" if "secret" in match.re.groupindex else 0
+            searched[place] = match.end()
+            group = match.lastgroup if match.lastgroup in {"secret", "quoted"} else 0
             if suspect.check is None or suspect.check(match[group]):
-                yield match.start(group), number, match.end(group)
+                yield match.start(group), place, match.end(group)
+
+
+_ESCAPED_SIGN = re.compile(r"\\[nrtbf]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}")
 
 
 def _begins_word(text: str, start: int) -> bool:
-    """Also behind what JSON and URLs write for a sign: \\n and %3D end in letters, but no word."""
-    before = text[max(0, start - 3) : start]
-    if not before or not (before[-1].isalnum() or before[-1] == "_"):
+    """Also behind what JSON and URLs write for a sign: \\n, \\u0020 and %3D end in letters and digits, but no word."""
+    if start == 0 or not (text[start - 1].isalnum() or text[start - 1] == "_"):
         return True
-    return (before[-2:-1] == "\\" and before[-1] in "nrtbf") or re.fullmatch(r"%[0-9A-Fa-f]{2}", before) is not None
+    return any(_ESCAPED_SIGN.fullmatch(text, start - length, start) for length in (2, 3, 6) if length <= start)
 
 
 @cache

@@ -95,7 +95,8 @@ SURROUNDINGS = {
     "in a shell": "export MY_VALUE={}\n",
     "in markdown": "Run `{}` and see.",
     "on a line of its own": "first\n{}\nlast",
-    "behind an umlaut": "Schlüssel für später: {} – gültig",
+    "between umlauts": "Schlüssel für später: {} – gültig",
+    "in a language without spaces": "密钥是{}，请保密。",
 }
 
 

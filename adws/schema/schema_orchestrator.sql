@@ -2,7 +2,8 @@
 --     sqlite3 orchestrator.db < adws/schema/migrations/001_initial.sql
 --
 -- A closed vocabulary is checked as (a = 'x' OR a = 'y'): for IN (...) SQLite builds a temporary index for every row.
--- Each index ends in the time by which its table is listed, so that one index finds and orders a page.
+-- Each index ends in the time by which its table is listed, so that one index finds and orders a page. One that begins with few
+-- values is for those who ask for one of them: IS NOT NULL, which always holds, keeps SQLite from walking through all of them.
 
 CREATE TABLE IF NOT EXISTS orchestrator_agents (
     id TEXT PRIMARY KEY NOT NULL,
@@ -87,11 +88,11 @@ BEGIN
 END;
 
 CREATE INDEX IF NOT EXISTS idx_agents_session ON agents (session_id, started_at);
-CREATE INDEX IF NOT EXISTS idx_agents_orch ON agents (orchestrator_agent_id, started_at);
+CREATE INDEX IF NOT EXISTS idx_agents_orch ON agents (orchestrator_agent_id, started_at) WHERE orchestrator_agent_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_prompts_agent ON prompts (agent_id, created_at);
-CREATE INDEX IF NOT EXISTS idx_prompts_status ON prompts (status, created_at);
+CREATE INDEX IF NOT EXISTS idx_prompts_status ON prompts (status, created_at) WHERE status IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_agent_logs_agent ON agent_logs (agent_id, created_at);
-CREATE INDEX IF NOT EXISTS idx_system_logs_level ON system_logs (log_level, created_at);
+CREATE INDEX IF NOT EXISTS idx_system_logs_level ON system_logs (log_level, created_at) WHERE log_level IS NOT NULL;
 -- Which migrations a database has had: what the specification calls the future enhancement of its migration strategy.
 -- checksum is that of the migration file, schema_hash that of all tables and triggers as the migration left them.
 
@@ -319,12 +320,24 @@ BEGIN
     DELETE FROM sessions WHERE session_id = OLD.session_id AND agent_count = 0 AND pruned_at IS NULL;
 END;
 
+-- A session begins with its first agent. Where that one begins later after all, or leaves, the next in the index is the first.
+CREATE TRIGGER IF NOT EXISTS agents_update_start AFTER UPDATE OF session_id, started_at ON agents
+WHEN NEW.session_id <> OLD.session_id OR NEW.started_at > OLD.started_at
+BEGIN
+    UPDATE sessions SET started_at = (SELECT MIN(started_at) FROM agents WHERE session_id = OLD.session_id)
+    WHERE session_id = OLD.session_id AND started_at = OLD.started_at AND pruned_at IS NULL
+      AND EXISTS (SELECT 1 FROM agents WHERE session_id = OLD.session_id);
+END;
+
 -- Children go before their parent does, while it can still say which totals they belong to.
 CREATE TRIGGER IF NOT EXISTS agents_delete_totals BEFORE DELETE ON agents
 BEGIN
     DELETE FROM prompts WHERE agent_id = OLD.id;
     INSERT INTO agent_postings SELECT * FROM agent_reversals WHERE agent_id = OLD.id;
     DELETE FROM sessions WHERE session_id = OLD.session_id AND agent_count = 0 AND pruned_at IS NULL;
+    UPDATE sessions SET
+        started_at = (SELECT MIN(started_at) FROM agents WHERE session_id = OLD.session_id AND id <> OLD.id)
+    WHERE session_id = OLD.session_id AND started_at = OLD.started_at AND agent_count > 0 AND pruned_at IS NULL;
 END;
 
 CREATE TRIGGER IF NOT EXISTS orchestrator_agents_delete_totals BEFORE DELETE ON orchestrator_agents
@@ -379,7 +392,7 @@ INSERT INTO prompt_postings SELECT * FROM prompt_postings WHERE NOT EXISTS (SELE
 -- whoever asks for them finds enough in the order of time, and recording them costs an index less.
 
 CREATE INDEX IF NOT EXISTS idx_agents_started ON agents (started_at);
-CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at);
+CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at) WHERE status IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_agents_parent ON agents (parent_agent_id, started_at) WHERE parent_agent_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_prompts_created ON prompts (created_at);
@@ -393,10 +406,10 @@ CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 
 CREATE INDEX IF NOT EXISTS idx_system_logs_created ON system_logs (created_at);
-CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at);
+CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at) WHERE component IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at);
-CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at);
+CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at) WHERE status IS NOT NULL;
 -- The feed of changes: what was created, updated or deleted, in the order of the commits. A listener remembers how far it has
 -- read, and asks for what came after.
 --

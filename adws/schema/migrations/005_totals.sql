@@ -178,12 +178,24 @@ BEGIN
     DELETE FROM sessions WHERE session_id = OLD.session_id AND agent_count = 0 AND pruned_at IS NULL;
 END;
 
+-- A session begins with its first agent. Where that one begins later after all, or leaves, the next in the index is the first.
+CREATE TRIGGER IF NOT EXISTS agents_update_start AFTER UPDATE OF session_id, started_at ON agents
+WHEN NEW.session_id <> OLD.session_id OR NEW.started_at > OLD.started_at
+BEGIN
+    UPDATE sessions SET started_at = (SELECT MIN(started_at) FROM agents WHERE session_id = OLD.session_id)
+    WHERE session_id = OLD.session_id AND started_at = OLD.started_at AND pruned_at IS NULL
+      AND EXISTS (SELECT 1 FROM agents WHERE session_id = OLD.session_id);
+END;
+
 -- Children go before their parent does, while it can still say which totals they belong to.
 CREATE TRIGGER IF NOT EXISTS agents_delete_totals BEFORE DELETE ON agents
 BEGIN
     DELETE FROM prompts WHERE agent_id = OLD.id;
     INSERT INTO agent_postings SELECT * FROM agent_reversals WHERE agent_id = OLD.id;
     DELETE FROM sessions WHERE session_id = OLD.session_id AND agent_count = 0 AND pruned_at IS NULL;
+    UPDATE sessions SET
+        started_at = (SELECT MIN(started_at) FROM agents WHERE session_id = OLD.session_id AND id <> OLD.id)
+    WHERE session_id = OLD.session_id AND started_at = OLD.started_at AND agent_count > 0 AND pruned_at IS NULL;
 END;
 
 CREATE TRIGGER IF NOT EXISTS orchestrator_agents_delete_totals BEFORE DELETE ON orchestrator_agents

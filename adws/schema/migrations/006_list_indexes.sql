@@ -2,7 +2,7 @@
 -- whoever asks for them finds enough in the order of time, and recording them costs an index less.
 
 CREATE INDEX IF NOT EXISTS idx_agents_started ON agents (started_at);
-CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at);
+CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at) WHERE status IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_agents_parent ON agents (parent_agent_id, started_at) WHERE parent_agent_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_prompts_created ON prompts (created_at);
@@ -16,7 +16,7 @@ CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 
 CREATE INDEX IF NOT EXISTS idx_system_logs_created ON system_logs (created_at);
-CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at);
+CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at) WHERE component IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at);
-CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at);
+CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at) WHERE status IS NOT NULL;

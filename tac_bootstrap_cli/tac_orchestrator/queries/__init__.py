@@ -5,7 +5,8 @@ does not. Parameters are `:named`.
 
 A list has a `{filters}` place. The fragments that may stand there are named after it, `-- list.status --`. The first that is
 asked for chooses the index; the others begin with `{also}`, which keeps SQLite from taking theirs. Where an index leaves out
-the common values, `-- list.status.common --` is for them. An update has a `{changes}` place.
+the common values, `-- list.status.common --` is for them. A list that has chosen already has `{more_filters}`. An update has a
+`{changes}` place.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from importlib.resources import files
 _HEADER = re.compile(r"^-- ([a-z_0-9.]+) --$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_FILTERS = re.compile(r"\{(?:more_)?filters\}")
 _ROW = re.compile(r"\bVALUES\s*(\((?:[^()]|\([^()]*\))*\))")
 
 
@@ -82,9 +84,10 @@ def _rank(table: str, text: str) -> int:
 @lru_cache(maxsize=1024)
 def _filtered(query: Query, names: tuple[str, ...]) -> Query:
     fragments = queries(query.table)
-    texts = [fragments[f"{query.name.partition('.')[2]}.{name}"].text for name in names]
-    parts = [text.replace("{also}", "+" if place else "") for place, text in enumerate(texts)]
-    return Query(f"{query.name}[{' '.join(names)}]", query.text.replace("{filters}", " AND ".join(parts) or "TRUE"))
+    texts = [fragments[f"{query.name.split('.')[1]}.{name}"].text for name in names]
+    first = 0 if "{filters}" in query.text else None
+    parts = [text.replace("{also}", "" if place == first else "+") for place, text in enumerate(texts)]
+    return Query(f"{query.name}[{' '.join(names)}]", _FILTERS.sub(lambda _: " AND ".join(parts) or "TRUE", query.text))
 
 
 @lru_cache(maxsize=1024)

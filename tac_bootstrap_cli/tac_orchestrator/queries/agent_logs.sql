@@ -13,6 +13,15 @@ SELECT agent_logs.* FROM agent_logs WHERE {filters} ORDER BY agent_logs.created_
 -- list.agent_id --
 {also}agent_logs.agent_id = :agent_id
 
+-- list.of_session --
+-- Logs of all agents of a session, the newest first. Each agent gives its newest, however many it has.
+SELECT entries.* FROM agents CROSS JOIN agent_logs AS entries
+WHERE agents.session_id = :session_id AND entries.id IN (
+    SELECT agent_logs.id FROM agent_logs WHERE agent_logs.agent_id = agents.id AND {more_filters}
+    ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT :limit
+)
+ORDER BY entries.created_at DESC, entries.id DESC LIMIT :limit
+
 -- list.session_id --
 agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
 

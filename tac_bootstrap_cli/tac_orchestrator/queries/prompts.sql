@@ -17,6 +17,15 @@ SELECT prompts.* FROM prompts WHERE {filters} ORDER BY prompts.created_at DESC, 
 -- list.agent_id --
 {also}prompts.agent_id = :agent_id
 
+-- list.of_session --
+-- Prompts of all agents of a session, the newest first. Each agent gives its newest, however many it has.
+SELECT requests.* FROM agents CROSS JOIN prompts AS requests
+WHERE agents.session_id = :session_id AND requests.id IN (
+    SELECT prompts.id FROM prompts WHERE prompts.agent_id = agents.id AND {more_filters}
+    ORDER BY prompts.created_at DESC, prompts.id DESC LIMIT :limit
+)
+ORDER BY requests.created_at DESC, requests.id DESC LIMIT :limit
+
 -- list.session_id --
 prompts.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
 

@@ -23,7 +23,7 @@ from tac_orchestrator.tables.columns import Columns, NotPlain
 MAX_PAGE = 100_000
 
 # Values that most rows have: any other filter goes first, and the indexes may leave them out.
-COMMON = frozenset(("completed", "INFO", "DEBUG", "milestone", "tool_call", "adw", "followup"))
+COMMON = frozenset(("completed", "INFO", "milestone", "tool_call", "adw", "followup"))
 
 _UUID_LENGTH = 36
 
@@ -142,8 +142,10 @@ class Table(Generic[M]):
         query = self._queries["update"].changing(values)
         return self._statement(query, {**values, "id": self._key(key)}, missing=NotFound(self.kind, key))
 
-    def _key(self, key: Any) -> Any:
-        """An id as it is kept. One that is no UUID may have come in by plain SQL."""
+    def _key(self, key: Any, column: str = "id") -> Any:
+        """As it is kept: a UUID in lower case, a name as it was given. An id that is no UUID may have come in by plain SQL."""
+        if column not in self._columns.ids:
+            return key
         return str(key).lower() if isinstance(key, UUID) or (isinstance(key, str) and len(key) == _UUID_LENGTH) else key
 
     def _write(self, *statements: Statement) -> Awaitable[Sequence[Outcome]]:
@@ -171,7 +173,7 @@ class Table(Generic[M]):
 
     async def _first(self, name: str, key: Any) -> M | None:
         query = self._queries[name]
-        rows = await self._engine.fetch(query, (self._key(key),))
+        rows = await self._engine.fetch(query, (self._key(key, query.parameters[0]),))
         return self._row(rows[0]) if rows else None
 
     async def _list(self, filters: Mapping[str, Any], *, limit: int, before: Any = None) -> list[M]:
@@ -181,14 +183,20 @@ class Table(Generic[M]):
         """
         wanted = {name: self._checked_filter(name, value) for name, value in filters.items() if value is not None}
         if before is not None:
-            wanted["before"] = before
+            wanted["before"] = self._key(before)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRecord(self.kind, f"a page has 1 to {MAX_PAGE} rows", field="limit", value=limit)
-        query = self._queries["list"].filtered(self._fragments(wanted))
+        query = self._chosen_list(wanted)
         rows = await self._fetch(query, **wanted, limit=limit)
         if not rows and before is not None:
             await self.get(before)
         return [self._row(row) for row in rows]
+
+    def _chosen_list(self, wanted: Mapping[str, Any]) -> Query:
+        names = self._fragments(wanted)
+        if "session_id" in wanted and "agent_id" not in wanted and "list.of_session" in self._queries:
+            return self._queries["list.of_session"].filtered(name for name in names if name != "session_id")
+        return self._queries["list"].filtered(names)
 
     def _fragments(self, wanted: Mapping[str, Any]) -> list[str]:
         """The fragments for these filters, the one that leaves the fewest rows first."""

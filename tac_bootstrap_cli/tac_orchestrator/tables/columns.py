@@ -58,11 +58,15 @@ class Columns:
         self._defaults: dict[str, Any] = {}
         self._templates: dict[Query, _Template] = {}
         self._readers: list[tuple[str, Translate | None]] = []
+        ids = set[str]()
         for name, field in model.model_fields.items():
             kind, vocabulary = _described((field.annotation, *field.metadata))
             self._checks[name] = partial(_plain_word, vocabulary) if vocabulary else checks[kind]
             self._defaults[name] = _REQUIRED if field.is_required() else field.default
             self._readers.append((name, readers.get(kind)))
+            if kind == "id":
+                ids.add(name)
+        self.ids = frozenset(ids)
 
     def plain(self, query: Query, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """A row, checked and ready for this query. Raises NotPlain."""

@@ -30,5 +30,5 @@ class Usages(Table[Usage]):
             raise InvalidRecord(self.kind, f"it takes {', '.join(get_args(Group))}", field="group", value=group)
         first = self._checked_filter("since", since or _EVER[0])
         last = min(self._checked_filter("until", until or _EVER[1]), _EVER[1]) + timedelta(days=1)
-        values = {"since": f"{first:%Y-%m-%d}", "until": f"{last:%Y-%m-%d}", "limit": limit}
+        values = {"since": first.date().isoformat(), "until": last.date().isoformat(), "limit": limit}
         return [self._row(raw) for raw in await self._fetch(self._queries[f"by_{group}"], **values)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -607,7 +608,7 @@ def is_good(plan: list[str], table: str, combination: Iterable[Choice]) -> bool:
     index = f"idx_{table}_agent" if by_session else index
     step = next(step for step in plan if step.split()[1] == table)
     return (
-        f"USING INDEX {index} " in f"{step} "
+        re.search(f"USING (COVERING )?INDEX {index}( |$)", step) is not None
         and (step.startswith("SEARCH") or index == by_time)
         and not any(step.startswith("SCAN") and "USING INDEX" not in step for step in plan)
         and ("USE TEMP B-TREE FOR ORDER BY" not in plan or by_session)

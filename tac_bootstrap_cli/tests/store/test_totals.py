@@ -165,6 +165,8 @@ def assert_totals_are_right(connection: sqlite.Connection) -> None:
     names = (*COUNTS, "agent_count", "running_count", "failed_count")
     assert {row["session_id"]: counts_in(row, names) for row in rows} == sessions
     assert {row["session_id"]: row["status"] for row in rows} == states
+    starts = connection.execute("SELECT session_id, MIN(started_at) FROM agents GROUP BY session_id")
+    assert {row["session_id"]: row["started_at"] for row in rows} == {key: start for key, start in starts}
     kept_days = {
         (row["day"], row["orchestrator_agent_id"], row["model"]): counts_in(row, COUNTS)
         for row in connection.execute("SELECT * FROM daily_usage")

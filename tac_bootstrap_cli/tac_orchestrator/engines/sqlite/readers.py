@@ -46,7 +46,7 @@ class Readers:
         except DatabaseReadOnly as error:
             raise DatabaseReadOnly(str(self._path), "this SQL writes", hint="Only SQL that reads is taken here.") from error
         except (DatabaseUnavailable, SchemaDrift) as error:
-            if isinstance(error.__cause__, (sqlite.OperationalError, sqlite.ProgrammingError)):
+            if isinstance(error.__cause__, (sqlite.OperationalError, sqlite.ProgrammingError, sqlite.Warning)):
                 raise InvalidRecord("query", str(error.__cause__), value=sql) from error
             raise
 
@@ -85,7 +85,7 @@ class Readers:
             try:
                 connection = self._free.pop() if self._free else await self._open()
                 yield connection
-            except (sqlite.Error, OSError, OverflowError, UnicodeEncodeError) as error:
+            except (sqlite.Error, sqlite.Warning, OSError, OverflowError, UnicodeEncodeError) as error:
                 raise translated(error, str(self._path)) from error
             except asyncio.CancelledError:
                 if connection is not None:

@@ -10,6 +10,7 @@ newer, altered, foreign refused: SchemaTooNew, SchemaDrift
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tac_orchestrator.engines.base import AppliedMigration, Engine, Inspection, Installation
 from tac_orchestrator.errors import (
@@ -24,18 +25,27 @@ from tac_orchestrator.schema import Migration, migrations, whole_schema
 from tac_orchestrator.version import VERSION
 
 
-def prepare(engine: Engine, *, create: bool = True) -> None:
-    """Make the database ready for use. Raises SchemaError, or DatabaseUnavailable if there is none and none shall be made."""
+def prepare(engine: Engine, *, create: bool = True) -> Path | None:
+    """Make the database ready for use. Returns where the snapshot is, if it had to be taken.
+
+    Raises SchemaError, or DatabaseUnavailable if there is no database and none shall be made.
+    """
     found = engine.inspect()
     if found is None:
         if not create:
-            raise DatabaseUnavailable(
-                engine.target, "there is no database yet", hint="`tac-orch init` or the first recording makes it."
-            )
+            raise _missing(engine)
         engine.create()
     elif version_of(engine, found) == len(migrations()) and _is_recorded(found):
-        return
-    _bring_up_to_date(engine)
+        return None
+    return _bring_up_to_date(engine)
+
+
+def present_version(engine: Engine) -> int:
+    """As `version_of`, of what is there. Raises DatabaseUnavailable if nothing is, and SchemaError if it is not usable."""
+    found = engine.inspect()
+    if found is None:
+        raise _missing(engine)
+    return version_of(engine, found)
 
 
 def version_of(engine: Engine, found: Inspection) -> int:
@@ -64,6 +74,12 @@ def _difference(engine: Engine, found: Inspection, number: int) -> str | None:
 _DRIFT_HINT = "Restore a backup, or set TAC_ORCHESTRATOR_DB to another file; this one was not touched."
 
 
+def _missing(engine: Engine) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        engine.target, "there is no database yet", hint="`tac-orch init` or the first recording makes it."
+    )
+
+
 def _is_recorded(found: Inspection) -> bool:
     return found.is_ours and found.version == len(migrations()) == len(found.applied)
 
@@ -76,18 +92,17 @@ def _refuse_altered(engine: Engine, found: Inspection, known: tuple[Migration, .
             raise SchemaDrift(engine.target, f"its migration {applied.name} is not the one of this version", hint=_DRIFT_HINT)
 
 
-def _bring_up_to_date(engine: Engine) -> None:
+def _bring_up_to_date(engine: Engine) -> Path | None:
     """One migration a transaction; others who come at the same time wait, and then find it done."""
-    is_safe = False
+    snapshot: Path | None = None
     while True:
         with engine.install() as installation:
             found = installation.inspect()
             version = version_of(engine, found)
             if version == len(migrations()) and _is_recorded(found):
-                return
-            if found.holds_data and version < len(migrations()) and not is_safe:
-                engine.snapshot(f"before-{len(migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-                is_safe = True
+                return snapshot
+            if found.holds_data and version < len(migrations()) and snapshot is None:
+                snapshot = engine.snapshot(f"before-{len(migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
             _take_a_step(engine, installation, version)
 
 

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Contents, Engine, Progress, part
-from tac_orchestrator.errors import AlreadyExists, DatabaseCorrupt, InvalidSetting, NotFound, SchemaDrift
-from tac_orchestrator.migrations import version_of
+from tac_orchestrator.errors import (
+    AlreadyExists,
+    DatabaseCorrupt,
+    DatabaseFull,
+    DatabaseUnavailable,
+    InvalidSetting,
+    NotFound,
+    SchemaDrift,
+)
+from tac_orchestrator.migrations import present_version, version_of
 from tac_orchestrator.ops.work import off_the_loop
 from tac_orchestrator.settings import Settings
 
-KEEP_DAYS = 30
-_MOST_DAYS = 36_500
+KEEP = timedelta(days=30)
 _FOLDER = "backups"
 _TIME = "%Y%m%dT%H%M%SZ"
 
@@ -59,19 +66,25 @@ class Restored:
 
 
 async def backup(
-    db: Database, target: Path | None = None, *, keep_days: int = KEEP_DAYS, progress: Progress | None = None
+    db: Database, target: Path | None = None, *, keep: timedelta = KEEP, progress: Progress | None = None
 ) -> Backup:
     """Copy the store to a new private file, while others go on writing to it, and check the copy.
 
     Without a target it goes to `backups/` beside the store, where older ones are then removed. Raises AlreadyExists rather than
-    overwrite something.
+    overwrite something, SchemaError if the store is not one of ours, and DatabaseUnavailable if there is none.
     """
-    if not 0 <= keep_days <= _MOST_DAYS:
-        raise InvalidSetting("keep_days", keep_days, f"a number of days, 0 to {_MOST_DAYS}")
+    if keep < timedelta(0):
+        raise InvalidSetting("keep", str(keep), "a length of time that is not negative")
     store = Path(db.target)
-    if target is None:
-        return await off_the_loop(lambda report: _back_up_and_tidy(db.engine, store, keep_days, report), progress)
-    return await off_the_loop(lambda report: _back_up(db.engine, target.expanduser().absolute(), report), progress)
+
+    def work(report: Progress) -> Backup:
+        present_version(db.engine)
+        with _explaining(target or store.parent / _FOLDER):
+            if target is None:
+                return _back_up_and_tidy(db.engine, store, keep, report)
+            return _back_up(db.engine, target.expanduser().absolute(), report)
+
+    return await off_the_loop(work, progress)
 
 
 async def restore(
@@ -84,7 +97,12 @@ async def restore(
     has the store open.
     """
     used = settings or Settings.from_environment()
-    return await off_the_loop(lambda report: _restore(source, target, replace, used, report), progress)
+
+    def work(report: Progress) -> Restored:
+        with _explaining(target):
+            return _restore(source, target, replace, used, report)
+
+    return await off_the_loop(work, progress)
 
 
 def backups_of(store: Path) -> list[Path]:
@@ -92,8 +110,17 @@ def backups_of(store: Path) -> list[Path]:
     folder = store.parent / _FOLDER
     if not folder.is_dir():
         return []
-    name = re.compile(_name_of(store) + re.escape(store.suffix))
-    return sorted(file for file in folder.iterdir() if name.fullmatch(file.name) and file.is_file() and not file.is_symlink())
+    return sorted(file for file in folder.iterdir() if _is_backup(file, store) and file.is_file() and not file.is_symlink())
+
+
+def _is_backup(file: Path, store: Path) -> bool:
+    if not re.fullmatch(_name_of(store) + re.escape(store.suffix), file.name):
+        return False
+    try:
+        time_of(file)
+    except ValueError:  # no such day
+        return False
+    return True
 
 
 def time_of(backup: Path) -> datetime:
@@ -104,26 +131,50 @@ def time_of(backup: Path) -> datetime:
 def _back_up(engine: Engine, path: Path, report: Progress) -> Backup:
     path.parent.mkdir(parents=True, exist_ok=True)
     at = datetime.now(UTC)
-    contents = engine.back_up(path, report)
+    try:
+        contents = engine.back_up(path, report)
+    except DatabaseFull as error:
+        raise DatabaseFull(str(path), error.reason, hint=_OTHER_DISK) from error
     return Backup(path, path.stat().st_size, at, contents.inspection.version, contents.rows, contents.orphans)
 
 
-def _back_up_and_tidy(engine: Engine, store: Path, keep_days: int, report: Progress) -> Backup:
+def _back_up_and_tidy(engine: Engine, store: Path, keep: timedelta, report: Progress) -> Backup:
     folder = _folder_of(store)
-    made = _back_up(engine, _free_name(store, folder), report)
-    until = made.made_at - timedelta(days=keep_days)
-    removed = [file for file in backups_of(store)[:-1] if file != made.path and time_of(file) < until]
-    for file in (*removed, *_left_behind(store, folder)):
+    made = _back_up_with_time(engine, store, folder, report)
+    old = [file for file in backups_of(store)[:-1] if file != made.path and made.made_at - time_of(file) > keep]
+    for file in (*old, *_left_behind(store, folder)):
         file.unlink(missing_ok=True)
-    return Backup(made.path, made.size, made.made_at, made.schema_version, made.rows, made.orphans, tuple(removed))
+    return Backup(made.path, made.size, made.made_at, made.schema_version, made.rows, made.orphans, tuple(old))
+
+
+_OTHER_DISK = "Free some space, or name a file on another disk: `tac-orch backup TARGET`."
+
+
+def _back_up_with_time(engine: Engine, store: Path, folder: Path, report: Progress) -> Backup:
+    """Somebody who began in the same second may have been quicker with its name."""
+    while True:
+        with suppress(AlreadyExists):
+            return _back_up(engine, _free_name(store, folder), report)
+
+
+@contextmanager
+def _explaining(path: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseUnavailable(str(error.filename or path), error.strerror or str(error)) from error
 
 
 def _folder_of(store: Path) -> Path:
     folder = store.parent / _FOLDER
-    with suppress(FileExistsError):
+    try:
         folder.mkdir()
-        folder.chmod(0o700)
-        (folder / ".gitignore").write_text("*\n", "utf-8")
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return folder
+    folder.chmod(0o700)
+    (folder / ".gitignore").write_text("*\n", "utf-8")
     return folder
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Literal, TextIO, get_args
+from typing import Literal, get_args
 
 from tac_orchestrator.database import Database
-from tac_orchestrator.engines.base import RawRow, View
+from tac_orchestrator.engines.base import Progress, RawRow, View
 from tac_orchestrator.errors import InvalidSetting
-from tac_orchestrator.ops.formats import BEGIN, COLUMNS, END, SQL_COLUMNS, Format, writer
-from tac_orchestrator.queries import queries
+from tac_orchestrator.ops.formats import BEGIN, COLUMNS, END, SQL_COLUMNS, Format, Sink, writer
+from tac_orchestrator.queries import Query, queries
 
 Exportable = Literal["orchestrator_agents", "agents", "prompts", "agent_logs", "system_logs", "sessions", "daily_usage"]
 
@@ -26,7 +26,7 @@ _REFERRED = ("leases", "orchestrator_agents")
 
 async def export(
     db: Database,
-    stream: TextIO,
+    stream: Sink,
     format: Format = "jsonl",
     *,
     table: Exportable | None = None,
@@ -34,11 +34,13 @@ async def export(
     since: datetime | None = None,
     until: datetime | None = None,
     spreadsheet: bool = False,
+    progress: Progress | None = None,
 ) -> int:
     """Write a table, or all of them, to a stream that does not translate line ends (`newline=""`). Returns the number of rows.
 
     JSON lines of all tables begin with the name of theirs; CSV takes one table. `spreadsheet` is for CSV that a spreadsheet
     program opens: it begins with a byte order mark, and cells that would be taken for a formula begin with an apostrophe.
+    Whoever wants to hear of the progress waits first until the rows are counted.
     """
     _refuse_pointless(format, table, spreadsheet)
     filters = _filters(db, format, session_id, since, until)
@@ -48,12 +50,15 @@ async def export(
         stream.write("\N{BYTE ORDER MARK}")
     stream.write(BEGIN.get(format, ""))
     async with db.engine.view() as view:
+        total = 0 if progress is None else sum([await _row_count(view, name, filters) for name in tables])
         for name in tables:
             write = writer(format, name, stream, spreadsheet=spreadsheet, tagged=table is None)
             async with aclosing(_rows(view, name, filters, kept_only=format == "sql")) as pages:
                 async for rows in pages:
                     write(rows)
                     count += len(rows)
+                    if progress is not None:
+                        progress(count, max(count, total))
     stream.write(END.get(format, ""))
     return count
 
@@ -103,9 +108,25 @@ def _knows(table: str, name: str) -> bool:
     return f"{table}.{name}" in queries("export") or (table in _OF_AGENTS and f"agents.{name}" in queries("export"))
 
 
-async def _rows(view: View, table: str, filters: Mapping[str, str], *, kept_only: bool) -> AsyncGenerator[list[RawRow]]:
+async def _row_count(view: View, table: str, filters: Mapping[str, str]) -> int:
+    """At least as many as will be written."""
+    own, by_agent = _split(table, filters)
+    chosen, name = (by_agent, "agents") if by_agent and table in _OF_AGENTS else (own, table)
+    query = queries("export")[name].filtered(chosen)
+    counting = queries("export")["count" if name == table else f"count_{table}"]
+    query = Query(counting.name, counting.text.replace("{counted}", query.text))
+    async with aclosing(view.stream(query, [filters[name] for name in query.parameters])) as pages:
+        return (await anext(pages))[0]["row_count"]
+
+
+def _split(table: str, filters: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Those of the table itself, and those of the agents that its rows belong to."""
     own = {name: value for name, value in filters.items() if f"{table}.{name}" in queries("export")}
-    by_agent = {name: value for name, value in filters.items() if name not in own}
+    return own, {name: value for name, value in filters.items() if name not in own}
+
+
+async def _rows(view: View, table: str, filters: Mapping[str, str], *, kept_only: bool) -> AsyncGenerator[list[RawRow]]:
+    own, by_agent = _split(table, filters)
     if kept_only and f"{table}.pruned" in queries("export"):
         own["pruned"] = ""
     pages = _rows_of_agents(view, table, by_agent, own) if by_agent and table in _OF_AGENTS else _stream(view, table, own)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from math import isinf
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, Protocol
 
 import orjson
 
@@ -18,6 +18,13 @@ from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.models import Agent, AgentLog, Lease, OrchestratorAgent, Prompt, Session, SystemLog
 
 Format = Literal["jsonl", "csv", "sql"]
+
+
+class Sink(Protocol):
+    """Takes text, one row or more at a time."""
+
+    def write(self, text: str, /) -> object: ...
+
 
 _TOTALS = (
     "prompt_count", "prompt_failed_count", "priced_count", "unpriced_count", "tokens_input", "tokens_output",
@@ -61,7 +68,7 @@ _CONFLICTS = {
 }
 
 
-def writer(format: Format, table: str, stream: TextIO, *, spreadsheet: bool, tagged: bool) -> Callable[[list[RawRow]], None]:
+def writer(format: Format, table: str, stream: Sink, *, spreadsheet: bool, tagged: bool) -> Callable[[list[RawRow]], None]:
     if format == "sql":
         return partial(_write_sql, stream, table)
     columns = COLUMNS[table]
@@ -72,7 +79,7 @@ def writer(format: Format, table: str, stream: TextIO, *, spreadsheet: bool, tag
     return partial(_write_csv, cells, columns, spreadsheet)
 
 
-def _write_jsonl(stream: TextIO, tag: Mapping[str, str], columns: Sequence[str], rows: list[RawRow]) -> None:
+def _write_jsonl(stream: Sink, tag: Mapping[str, str], columns: Sequence[str], rows: list[RawRow]) -> None:
     for raw in rows:
         row = _readable(raw)
         found = {**tag, **{name: _parsed(row[name]) if name in _JSON else row[name] for name in columns}}
@@ -85,7 +92,7 @@ def _write_csv(cells: Any, columns: Sequence[str], spreadsheet: bool, rows: list
         cells.writerow([_harmless(row[name]) if spreadsheet else row[name] for name in columns])
 
 
-def _write_sql(stream: TextIO, table: str, rows: list[RawRow]) -> None:
+def _write_sql(stream: Sink, table: str, rows: list[RawRow]) -> None:
     columns = SQL_COLUMNS[table]
     begin = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ("  # noqa: S608
     end = f"){_CONFLICTS.get(table, '')};\n"

@@ -1,4 +1,4 @@
-"""Prepares a project: the modules that its scripts import, and what git has to leave alone. Nothing that is there is changed."""
+"""Prepares a project: the modules that its scripts import, and what git leaves alone. Nothing that is there is changed."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from tac_orchestrator.engines.base import Finding
-from tac_orchestrator.settings import project_root
+from tac_orchestrator.settings import DEFAULT_DATABASE, project_root
 
 _PATIENCE_S = 5.0
 _LEAST_DAYS = 30
@@ -37,14 +37,16 @@ def ignored_by_git(store: Path) -> Finding | None:
         return None
     if found.returncode not in {0, 1}:
         return Finding("gitignore", "ok", "the store is in no git repository")
-    return _judged(files, set(found.stdout.decode("utf-8", "surrogateescape").split("\0")))
+    return _judged(store, files, set(found.stdout.decode("utf-8", "surrogateescape").split("\0")))
 
 
-def _judged(files: list[str], ignored: set[str]) -> Finding:
+def _judged(store: Path, files: list[str], ignored: set[str]) -> Finding:
     exposed = [file for file in files if file not in ignored]
     if exposed:
         names = ", ".join(Path(file).name for file in exposed)
-        return Finding("gitignore", "warning", f"git would take {names}", "`tac-orch init` adds them to .gitignore.")
+        is_default = store == project_root(store.parent) / DEFAULT_DATABASE
+        remedy = "`tac-orch init` adds them to .gitignore." if is_default else f"Add {store.name}* and backups/ to .gitignore."
+        return Finding("gitignore", "warning", f"git would take {names}", remedy)
     return Finding("gitignore", "ok", "git leaves the store alone")
 
 

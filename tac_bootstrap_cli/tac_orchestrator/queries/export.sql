@@ -100,3 +100,13 @@ SELECT redactions.* FROM redactions WHERE {filters} ORDER BY day, kind, entity
 
 -- source_files --
 SELECT source_files.* FROM source_files WHERE {filters} ORDER BY path
+
+-- count --
+SELECT COUNT(*) AS row_count FROM ({counted}) AS counted
+
+-- count_prompts --
+-- Those of some agents.
+SELECT COUNT(*) AS row_count FROM ({counted}) AS counted JOIN prompts ON prompts.agent_id = counted.id
+
+-- count_agent_logs --
+SELECT COUNT(*) AS row_count FROM ({counted}) AS counted JOIN agent_logs ON agent_logs.agent_id = counted.id

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tac_orchestrator import AlreadyExists, Database, DatabaseCorrupt
+from tac_orchestrator import AlreadyExists, Database, DatabaseCorrupt, DatabaseUnavailable, SchemaDrift
 from tac_orchestrator.errors import InvalidSetting
 from tac_orchestrator.ops.backup import backup, backups_of, restore, time_of
 
@@ -99,18 +99,51 @@ async def test_a_backup_elsewhere_removes_none(db, path, tmp_path):
 
 
 async def test_the_newest_backup_is_kept_whatever_its_age(db, path):
-    made = await backup(db, keep_days=0)
+    made = await backup(db, keep=timedelta(0))
     assert made.path.exists()
     later = _dated(made.path.parent, days=-400)
     later.write_text("")
-    again = await backup(db, keep_days=0)
+    again = await backup(db, keep=timedelta(0))
     assert (again.removed, later.exists()) == ((made.path,), True)
 
 
-@pytest.mark.parametrize("days", [-1, 10**9])
-async def test_a_backup_is_not_kept_for_a_senseless_time(db, days):
+async def test_a_backup_is_not_kept_for_a_senseless_time(db):
     with pytest.raises(InvalidSetting):
-        await backup(db, keep_days=days)
+        await backup(db, keep=timedelta(days=-1))
+
+
+async def test_two_backups_in_the_same_second_have_names_of_their_own(db, path, past):
+    await past()
+    made = await asyncio.gather(*(backup(db) for _ in range(3)))
+    assert sorted(one.path for one in made) == backups_of(path)
+    assert len(backups_of(path)) == 3
+
+
+async def test_a_file_that_is_named_like_a_backup_of_no_day_is_left_alone(db, path):
+    strange = (await backup(db)).path.with_name("orchestrator-99999999T999999Z.db")
+    strange.touch()
+    await backup(db, keep=timedelta(0))
+    assert strange.exists()
+    assert strange not in backups_of(path)
+
+
+async def test_what_is_not_there_or_not_ours_has_no_backup(path, sql):
+    with pytest.raises(DatabaseUnavailable, match="no database yet"):
+        await backup(Database.open(path))
+    sql(path, "CREATE TABLE customers (id INTEGER)")
+    with pytest.raises(SchemaDrift):
+        await backup(Database.open(path))
+    assert not path.with_name("backups").exists()
+
+
+async def test_a_place_where_nothing_can_be_written_is_named(db, path, tmp_path):
+    (tmp_path / "backups").write_text("precious")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatabaseUnavailable, match="backups: File exists"):
+        await backup(db)
+    with pytest.raises(DatabaseUnavailable, match="file"):
+        await backup(db, tmp_path / "file" / "copy.db")
+    assert (tmp_path / "backups").read_text() == "precious"
 
 
 async def test_what_a_killed_backup_left_behind_is_removed_once_it_is_old(db):

@@ -54,9 +54,11 @@ def check(path: Path, settings: Settings, progress: Progress | None = None) -> l
     """See `engines.base.Engine.check`."""
     with closing(open_reader(path, settings)) as connection, reporting(connection, progress):
         broken = [Finding("integrity", "error", fault, DatabaseCorrupt.hint) for fault in damages(connection)]
+        if broken:
+            return broken
         lost = [Finding("foreign_keys", "error", orphan, ORPHANS_REMEDY) for orphan in orphans(connection)]
     return [
-        *(broken or [Finding("integrity", "ok", "every page, index and search index can be read")]),
+        Finding("integrity", "ok", "every page, index and search index can be read"),
         *(lost or [Finding("foreign_keys", "ok", "every row refers to rows that exist")]),
     ]
 

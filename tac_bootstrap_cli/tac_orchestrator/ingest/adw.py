@@ -10,6 +10,8 @@ transcripts of the same runs come in as well, both tell of the same agents and r
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
@@ -30,6 +32,8 @@ from tac_orchestrator.ingest.watching import follow
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.tables.base import MAX_PAGE, now
 from tac_orchestrator.tables.sources import Batch, Values
+
+_LOG = logging.getLogger("tac_orchestrator")
 
 _OUTPUTS = ("raw_output.jsonl", "cc_raw_output.jsonl")
 _TRACES = ("adw_state.json", "*/prompts/*.txt", *(f"*/{name}" for name in _OUTPUTS))
@@ -122,14 +126,26 @@ async def _import(database: Database, intake: Intake, folder: Path, report: Repo
     if not seen:
         report.unchanged += 1
         return
-    workflow = Workflow(folder)
-    for agent in agents:
-        workflow.add(agent)
+    workflow = await asyncio.to_thread(_read_workflow, folder, agents)
     await workflow.adopt(database)
     report.skipped_lines += workflow.skipped
-    report.add(await intake.store(workflow.kinds, workflow.batch(seen)))
+    report.unreadable_files += len(workflow.unreadable)
+    read = [row for row in seen if row["path"] not in workflow.unreadable]
+    report.add(await intake.store(workflow.kinds, workflow.batch(read)))
     for main_id in workflow.mains:
         await settle(database, main_id)
+
+
+def _read_workflow(folder: Path, agents: list[AgentFolder]) -> Workflow:
+    """An agent whose files cannot be read, or have gone meanwhile, costs only what they say."""
+    workflow = Workflow(folder)
+    for agent in agents:
+        try:
+            workflow.add(agent)
+        except OSError as error:
+            _LOG.warning("not imported: %s", error)
+            workflow.unreadable |= {storable(str(path.absolute())) for path in agent.files()}
+    return workflow
 
 
 class Workflow:
@@ -140,6 +156,7 @@ class Workflow:
         self.kinds: dict[str, AgentType] = {}
         self.mains: dict[str, str] = {}
         self.skipped = 0
+        self.unreadable = set[str]()
         self._folder = folder
         self._state = _read_state(folder / "adw_state.json")
         self._root_id = row_id("adw", self.adw_id)
@@ -253,7 +270,7 @@ class Workflow:
 
 def _read_state(path: Path) -> Json:
     """What a workflow knows of itself. Nothing, if it is about to be written, or damaged."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         return parsed_line(path.read_bytes()) or {}
     return {}
 
@@ -266,7 +283,8 @@ def _read_stream(folder: AgentFolder) -> Stream | None:
         text = _text(told)
         command = _COMMAND.match(text)
         stream.told(text, command[1] if command else None)
-    stream.read(folder.output.read_bytes())
+    with folder.output.open("rb") as output:
+        stream.read(output)
     return stream
 
 

@@ -40,6 +40,7 @@ class Report:
     agent_logs: int = 0
     files: int = 0
     skipped_lines: int = 0
+    unreadable_files: int = 0
 
     def add(self, stored: Stored) -> None:
         self.new += stored.is_new
@@ -90,7 +91,9 @@ class Intake:
             [secrets.clean("agent_logs", row["source_key"], row) for row in batch.agent_logs],
         )
         is_new = not await self._sources.known_agents(row["id"] for row in clean.agents[:1])
-        changed = replace(await self._changed(clean), files=batch.files)
+        known = await self._sources.known_agents(batch.renamed)
+        renamed = {id: new for id, new in batch.renamed.items() if id in known}
+        changed = replace(await self._changed(clean, renamed), files=batch.files, renamed=renamed)
         await self._sources.save(changed, secrets.of(changed))
         return Stored(changed, is_new)
 
@@ -98,11 +101,13 @@ class Intake:
         values = {name: value for name, value in row.items() if name != "kind"}
         return {**values, "orchestrator_agent_id": self._kind_ids[row["kind"]]}
 
-    async def _changed(self, batch: Batch) -> Batch:
+    async def _changed(self, batch: Batch, renamed: Mapping[str, str]) -> Batch:
         """What the store does not have yet, as it is to become."""
         agents = await self._sources.known_agents(row["id"] for row in batch.agents)
         prompts = await self._sources.known_prompts(row["id"] for row in batch.prompts)
         logs = await self._sources.known_agent_logs(row["source_key"] for row in batch.agent_logs)
+        for row in (*prompts.values(), *logs.values()):
+            row["agent_id"] = renamed.get(row["agent_id"], row["agent_id"])
         owners = Owners(batch.agents, agents)
         await owners.learn(self._sources, (row["agent_id"] for row in (*prompts.values(), *logs.values())))
         return Batch(
@@ -115,7 +120,7 @@ class Intake:
 def _seen(paths: Iterable[Path]) -> list[Values]:
     rows = list[Values]()
     for path in paths:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             found = path.stat()
             rows.append({"path": storable(str(path.absolute())), "size": found.st_size, "modified_ns": found.st_mtime_ns})
     return rows
@@ -135,10 +140,11 @@ def _news(known: Mapping[str, Values], told: Mapping[str, Values], merge: Callab
 
 class Owners:
     """Whose a record is that stands in two sessions: a forked session begins with a copy of the one it was forked from. It
-    belongs to the session that was opened first."""
+    belongs to the session that was opened first, and there rather to its own agent than to a sub-agent, whose file may begin
+    with a copy as well."""
 
     def __init__(self, told: Iterable[Values], known: Mapping[str, Values]) -> None:
-        self._opened: dict[str, str] = {}
+        self._opened: dict[str, tuple[str, bool]] = {}
         for row in (*known.values(), *told):
             self._note(row)
 
@@ -154,11 +160,11 @@ class Owners:
 
     def _note(self, row: Values) -> None:
         context: Values = row.get("context") or {}
-        opened: str = context.get("opened_at") or "9999"
+        opened = context.get("opened_at") or "9999", "agent_key" in context
         self._opened[row["id"]] = min(opened, self._opened.get(row["id"], opened))
 
     def _first(self, *ids: str) -> str:
-        return min(ids, key=lambda key: (self._opened.get(key, "9999"), key))
+        return min(ids, key=lambda key: (self._opened.get(key, ("9999", True)), key))
 
 
 class Scrubbing:

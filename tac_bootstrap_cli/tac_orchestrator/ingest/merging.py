@@ -73,13 +73,14 @@ def merged_prompt(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id
 
 
 def merged_log(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id: str) -> Values:
+    details = _merged_json(known.get("details"), told.get("details")) | {"times": _times(known, told, "details")}
     return {
         "agent_id": agent_id,
         "log_level": _further(_LEVELS, known["log_level"], told["log_level"]),
         "log_type": known["log_type"],
         "message": _longer(known["message"], told["message"]),
-        "details": _merged_json(known.get("details"), told.get("details")) or None,
-        "created_at": min(known["created_at"], told["created_at"]),
+        "details": {name: value for name, value in details.items() if value is not None} or None,
+        "created_at": min(row["created_at"] for row in _exact(known, told, "details")),
         "source_key": known["source_key"],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,9 @@ from tac_orchestrator.tables.base import PIECE, Page, Sink, Table, now
 
 Values = dict[str, Any]
 """Column name to value."""
+
+# What becomes another agent's, and then the agent itself goes.
+_MOVES = ("move_prompts", "move_agent_logs", "move_children", "drop_agent")
 
 
 class SourceFile(Row):
@@ -28,12 +31,16 @@ class SourceFile(Row):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one source says, to be stored as a whole: agents with parents before their children, then what they own."""
+    """What one source says, to be stored as a whole: agents with parents before their children, then what they own.
+
+    `renamed` are agents that turned out to be others: what they own becomes those others', and they go.
+    """
 
     agents: Sequence[Values] = ()
     prompts: Sequence[Values] = ()
     agent_logs: Sequence[Values] = ()
     files: Sequence[Values] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def row_count(self) -> int:
@@ -74,6 +81,7 @@ class Sources(Table[SourceFile]):
         """Store all of it, or nothing. `secrets` were taken out of the rows of each table. Raises InvalidRecord."""
         statements = [
             *self._agents.save(batch.agents, secrets),
+            *(self._statement(query, {"id": id, "new_id": new}) for id, new in batch.renamed.items() for query in _MOVES),
             *self._prompts.save(batch.prompts, secrets),
             *self._agent_logs.save(batch.agent_logs, secrets),
         ]

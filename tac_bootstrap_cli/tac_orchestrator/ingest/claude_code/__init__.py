@@ -26,4 +26,4 @@ async def import_claude_code(
 
 def watch_claude_code(database: Database, paths: Iterable[Path] | None = None) -> AsyncGenerator[Report]:
     """The same, and then everything that is added, for as long as the caller likes. The paths need not be there yet."""
-    return Importer(database).watch(default_folders() if paths is None else paths)
+    return Importer(database).watch(default_folders(also_missing=True) if paths is None else paths)

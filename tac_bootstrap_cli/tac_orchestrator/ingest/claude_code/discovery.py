@@ -1,12 +1,12 @@
 """Finds the transcripts of Claude Code, and which of them belong to one session.
 
 A session's own file is <session>.jsonl; those of its sub-agents are in <session>/subagents/, or beside it, in older versions.
+Links to folders are not followed, so that none leads in a circle.
 """
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +17,11 @@ from tac_orchestrator.errors import DatabaseUnavailable
 from tac_orchestrator.ingest.claude_code.transcript import parsed_line, session_named_in
 
 _SUBAGENT = "agent-"
+_SUBAGENTS = "subagents"
+_META = ".meta.json"
+
+_Home = tuple[Path, str]
+"""A project's folder, and a session in it."""
 
 
 @dataclass(slots=True)
@@ -35,14 +40,15 @@ class SessionFiles:
         return files
 
 
-def default_folders(environment: Mapping[str, str] | None = None) -> list[Path]:
-    """Where Claude Code keeps its transcripts; CLAUDE_CONFIG_DIR may name several folders with commas between them."""
-    named = (os.environ if environment is None else environment).get("CLAUDE_CONFIG_DIR")
-    home = Path.home()
-    roots = (
-        [Path(part.strip()).expanduser() for part in named.split(",")] if named else [home / ".claude", home / ".config/claude"]
-    )
-    return [folder for root in roots if (folder := root / "projects").is_dir()]
+def default_folders(environment: Mapping[str, str] | None = None, *, also_missing: bool = False) -> list[Path]:
+    """Where Claude Code keeps its transcripts; CLAUDE_CONFIG_DIR may name several folders with commas between them.
+
+    Whoever watches may also want those that are not there yet.
+    """
+    named = (os.environ if environment is None else environment).get("CLAUDE_CONFIG_DIR", "")
+    roots = [Path(part.strip()).expanduser() for part in named.split(",") if part.strip()]
+    folders = [root / "projects" for root in roots or (Path.home() / ".claude", Path.home() / ".config/claude")]
+    return [folder for folder in dict.fromkeys(folders) if also_missing or folder.is_dir()]
 
 
 def find_sessions(paths: Iterable[Path]) -> list[SessionFiles]:
@@ -50,65 +56,87 @@ def find_sessions(paths: Iterable[Path]) -> list[SessionFiles]:
 
     Raises DatabaseUnavailable for a path that is not there.
     """
-    sessions = dict[tuple[Path, str], SessionFiles]()
+    homes, loose = dict[_Home, None](), _LooseFiles()
     for path in paths:
         if not path.exists():
             raise DatabaseUnavailable(
                 str(path), "there is no such file or folder", hint="Name a transcript or a folder of them."
             )
-        for folder in _project_folders(path):
-            for session in _sessions_in(folder):
-                if path.is_dir() or _concerns(session, path):
-                    sessions.setdefault((folder, session.session_id), session)
-    return sorted(sessions.values(), key=lambda session: session.session_id)
+        for file in path.rglob("*.jsonl") if path.is_dir() else [_transcript_beside(path)]:
+            home = _home_of(file, loose)
+            if home is not None:
+                homes[home] = None
+    return sorted((_gathered(home, loose) for home in homes), key=lambda session: session.session_id)
 
 
 def meta_file(path: Path) -> Path:
-    return path.with_suffix(".meta.json")
+    return path.with_suffix(_META)
 
 
 def read_meta(path: Path) -> dict[str, str]:
     """What Claude Code notes beside a sub-agent's transcript; nothing, if it notes nothing."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         told = parsed_line(meta_file(path).read_bytes()) or {}
         return {name: value for name, value in told.items() if isinstance(value, str)}
     return {}
 
 
-def _project_folders(path: Path) -> Iterator[Path]:
-    """The folders that session files lie in."""
-    if path.is_file():
-        parents = list(path.parents)
-        yield parents[2] if path.parent.name == "subagents" else path.parent
-        return
-    folders = {file.parent for file in path.rglob("*.jsonl")}
-    yield from sorted({folder.parents[1] if folder.name == "subagents" else folder for folder in folders})
+class _LooseFiles:
+    """Sub-agents' transcripts that lie beside those of their sessions. Each is looked into once, for its session's name."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[Path, str]] = {}
+
+    def session_of(self, file: Path) -> str | None:
+        return self._in(file.parent).get(file)
+
+    def of(self, home: _Home) -> Iterator[Path]:
+        folder, session_id = home
+        return (file for file, owner in self._in(folder).items() if owner == session_id)
+
+    def _in(self, folder: Path) -> dict[Path, str]:
+        if folder not in self._folders:
+            files = sorted(file for file in folder.glob(f"{_SUBAGENT}*.jsonl") if file.is_file())
+            found = {file: _named_session(file) for file in files}
+            self._folders[folder] = {file: session_id for file, session_id in found.items() if session_id is not None}
+        return self._folders[folder]
 
 
-def _sessions_in(folder: Path) -> list[SessionFiles]:
-    sessions = defaultdict[str, dict[str, Path]](dict)
-    mains = dict[str, Path]()
-    for file in sorted(folder.glob("*.jsonl")):
-        if file.name.startswith(_SUBAGENT):
-            session_id = _session_of(file)
-            if session_id is not None:
-                sessions[session_id][_key_of(file)] = file
-        else:
-            mains[file.stem] = file
-    for file in sorted(folder.glob(f"*/subagents/**/{_SUBAGENT}*.jsonl")):
-        session_id = file.relative_to(folder).parts[0]
-        sessions[session_id][_key_of(file)] = file
-    return [SessionFiles(key, mains.get(key), sessions.get(key, {})) for key in sorted(mains.keys() | sessions.keys())]
+def _home_of(file: Path, loose: _LooseFiles) -> _Home | None:
+    folder = _subagents_folder(file)
+    if folder is not None:
+        return folder.parent.parent, folder.parent.name
+    if not file.name.startswith(_SUBAGENT):
+        return file.parent, file.stem
+    session_id = loose.session_of(file)
+    return None if session_id is None else (file.parent, session_id)
 
 
-def _session_of(file: Path) -> str | None:
-    with file.open("rb") as lines:
+def _subagents_folder(file: Path) -> Path | None:
+    """The folder of sub-agents that a file is in, however deep."""
+    if not file.name.startswith(_SUBAGENT):
+        return None
+    return next((folder for folder in file.parents if folder.name == _SUBAGENTS), None)
+
+
+def _gathered(home: _Home, loose: _LooseFiles) -> SessionFiles:
+    folder, session_id = home
+    main = folder / f"{session_id}.jsonl"
+    inside = sorted((folder / session_id / _SUBAGENTS).rglob(f"{_SUBAGENT}*.jsonl"))
+    subagents = {_key_of(file): file for file in (*loose.of(home), *inside) if file.is_file()}
+    return SessionFiles(session_id, main if main.is_file() else None, subagents)
+
+
+def _transcript_beside(path: Path) -> Path:
+    """The transcript that a file tells of: its own, if it is one."""
+    return path.with_name(path.name.removesuffix(_META) + ".jsonl") if path.name.endswith(_META) else path
+
+
+def _named_session(file: Path) -> str | None:
+    with suppress(OSError), file.open("rb") as lines:
         return session_named_in(islice(lines, 20))
+    return None
 
 
 def _key_of(file: Path) -> str:
     return file.stem.removeprefix(_SUBAGENT)
-
-
-def _concerns(session: SessionFiles, path: Path) -> bool:
-    return path in (session.main, *session.subagents.values(), *map(meta_file, session.subagents.values()))

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress
@@ -15,18 +21,24 @@ from tac_orchestrator.ingest.claude_code.transcript import TranscriptFile
 from tac_orchestrator.ingest.identity import claimed
 from tac_orchestrator.ingest.intake import Intake, Report
 from tac_orchestrator.ingest.watching import follow
+from tac_orchestrator.models import storable
 from tac_orchestrator.tables.base import now
 from tac_orchestrator.tables.sources import Batch, Values
 
+_LOG = logging.getLogger("tac_orchestrator")
+
+_REMEMBERED = 256
+"""Bytes by which a file that has grown is told from another one."""
+
 
 class Importer:
-    """Reads what has been added since it read last: to the files, while it lives, and of them, by the store's memory."""
+    """Reads what has been added since it read last: to the files, while it watches, and of them, by the store's memory."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sources = database.sources
         self._intake = Intake(database)
-        self._files: dict[Path, TranscriptFile] = {}
+        self._files = OpenFiles()
 
     async def run(self, paths: Iterable[Path], progress: Progress | None = None) -> Report:
         sessions, report = find_sessions(paths), Report()
@@ -44,7 +56,7 @@ class Importer:
                 wanted = paths if changed is None else [path for path in changed if _is_ours(path)]
                 report = Report()
                 for session in find_sessions(path for path in wanted if path.exists()):
-                    await self._import(session, report, keep=changed is not None)
+                    await self._import(session, report, keep=True)
                 if is_first or report.changed_rows:
                     yield report
                 is_first = False
@@ -55,16 +67,17 @@ class Importer:
         if not seen:
             report.unchanged += 1
             return
-        files = self._read(session)
-        rows = _rows(session, files)
-        skipped = sum(file.skipped for file in files.values())
-        report.skipped_lines += skipped
-        agents = await self._at_home(rows.agents)
-        batch = Batch(agents, rows.prompts, rows.agent_logs, [{**row, "skipped_count": skipped} for row in seen])
-        report.add(await self._intake.store(rows.kinds, batch))
-        await settle(self._database, rows.agents[0]["id"])
         if not keep:
-            self._files.clear()
+            self._files.forget()
+        reading = await asyncio.to_thread(_read, session, self._files)
+        rows = reading.rows
+        report.skipped_lines += reading.skipped
+        report.unreadable_files += len(reading.unreadable)
+        agents = await self._at_home(rows.agents)
+        unread = {storable(str(path.absolute())) for path in reading.unreadable}
+        files = [{**row, "skipped_count": reading.skipped} for row in seen if row["path"] not in unread]
+        report.add(await self._intake.store(rows.kinds, Batch(agents, rows.prompts, rows.agent_logs, files, rows.renamed)))
+        await settle(self._database, rows.agents[0]["id"])
 
     async def _at_home(self, agents: list[Values]) -> list[Values]:
         """The ADW that ran the session, if it is known, has its agents in its own."""
@@ -74,30 +87,85 @@ class Importer:
             return agents
         return [main, *(claimed(row, known["session_id"]) for row in others)]
 
-    def _read(self, session: SessionFiles) -> dict[str | None, TranscriptFile]:
-        """The files as they are now. What was read before is not read again."""
-        paths: dict[str | None, Path] = {**session.subagents}
-        if session.main is not None:
-            paths[None] = session.main
-        return {key: self._read_file(path, session.session_id, key) for key, path in paths.items()}
 
-    def _read_file(self, path: Path, session_id: str, key: str | None) -> TranscriptFile:
-        file = self._files.get(path)
-        if file is None or path.stat().st_size < file.read_bytes:
-            file = self._files[path] = TranscriptFile(session_id, key)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a session's files say, as far as they can be read."""
+
+    rows: SessionRows
+    skipped: int
+    unreadable: list[Path]
+
+
+class OpenFiles:
+    """Transcripts that have been read to some place, and may grow. Those that have not for the longest time are forgotten."""
+
+    _KEPT = 64
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[Path, _OpenFile] = OrderedDict()
+
+    def forget(self) -> None:
+        self._files.clear()
+
+    def read(self, path: Path, session_id: str, key: str | None) -> TranscriptFile:
+        """The file as it is now. What was read before is not read again, unless another file has taken its place."""
         with path.open("rb") as stream:
-            stream.seek(file.read_bytes)
-            file.read(stream.read())
-        return file
+            known = self._files.pop(path, None)
+            if known is None or not known.goes_on_in(stream):
+                known = _OpenFile(TranscriptFile(session_id, key))
+            stream.seek(known.file.read_bytes)
+            known.file.read(stream)
+            known.remember(stream)
+        self._files[path] = known
+        while len(self._files) > self._KEPT:
+            self._files.popitem(last=False)
+        return known.file
+
+
+@dataclass(slots=True)
+class _OpenFile:
+    """A file, and by what it is known again: which one it was, and what stood before the place to which it was read."""
+
+    file: TranscriptFile
+    identity: tuple[int, int] | None = None
+    last_bytes: bytes = b""
+
+    def goes_on_in(self, stream: BinaryIO) -> bool:
+        if self.identity != _identity(stream):
+            return False
+        stream.seek(self.file.read_bytes - len(self.last_bytes))
+        return stream.read(len(self.last_bytes)) == self.last_bytes
+
+    def remember(self, stream: BinaryIO) -> None:
+        length = min(_REMEMBERED, self.file.read_bytes)
+        stream.seek(self.file.read_bytes - length)
+        self.identity, self.last_bytes = _identity(stream), stream.read(length)
+
+
+def _identity(stream: BinaryIO) -> tuple[int, int]:
+    found = os.fstat(stream.fileno())
+    return found.st_dev, found.st_ino
+
+
+def _read(session: SessionFiles, files: OpenFiles) -> Reading:
+    """A file that cannot be read, or has gone meanwhile, costs only what it says."""
+    paths: dict[str | None, Path] = {**session.subagents}
+    if session.main is not None:
+        paths[None] = session.main
+    members, unreadable, skipped = list[Member](), list[Path](), 0
+    for key, path in paths.items():
+        try:
+            file = files.read(path, session.session_id, key)
+        except OSError as error:
+            _LOG.warning("not imported: %s", error)
+            unreadable.append(path)
+            continue
+        skipped += file.skipped
+        meta = read_meta(path) if key is not None else {}
+        members += [Member(transcript, meta if owner == key else {}) for owner, transcript in file.transcripts.items()]
+    return Reading(session_rows(session.session_id, members, now()), skipped, unreadable)
 
 
 def _is_ours(path: Path) -> bool:
     return path.name.endswith((".jsonl", ".meta.json"))
-
-
-def _rows(session: SessionFiles, files: dict[str | None, TranscriptFile]) -> SessionRows:
-    members = list[Member]()
-    for key, file in files.items():
-        meta = read_meta(session.subagents[key]) if key is not None else {}
-        members += [Member(transcript, meta if owner == key else {}) for owner, transcript in file.transcripts.items()]
-    return session_rows(session.session_id, members, now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,8 @@ _BRIEF_CHARACTERS = 160
 
 # What says best what a tool was asked for.
 _TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
+
+_EVENT_LEVELS = {"error": "ERROR", "performance": "WARNING"}
 
 _FINAL_REASONS = frozenset(("end_turn", "stop_sequence", "max_tokens", "refusal", "model_context_window_exceeded"))
 
@@ -52,6 +54,11 @@ class Member:
         return row_id("cc", self.transcript.session_id, self.tool_use_id or self.key)
 
     @property
+    def provisional_id(self) -> str:
+        """By its own key, as long as nobody has said which call started it."""
+        return row_id("cc", self.transcript.session_id, self.key or "main")
+
+    @property
     def began_at(self) -> datetime | None:
         """By the first line that has a time, and by what is concluded about the process."""
         return min(filter(None, (self.transcript.first_at, self.meta.get("began_at"))), default=None)
@@ -76,12 +83,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class SessionRows:
-    """What a session amounts to. An agent names its kind as `kind`, for kinds have ids of their own."""
+    """What a session amounts to. An agent names its kind as `kind`, for kinds have ids of their own.
+
+    `renamed` are ids that agents have had while it was not known which call started them.
+    """
 
     kinds: dict[str, AgentType]
     agents: list[Values]
     prompts: list[Values]
     agent_logs: list[Values]
+    renamed: dict[str, str]
 
 
 def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> SessionRows:
@@ -97,12 +108,13 @@ def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> Se
         agents=[_agent(member, found[parents[member.key]].agent_id, at) for member in ordered],
         prompts=[prompt for member in ordered for prompt in _prompts(member, at)],
         agent_logs=[log for member in ordered for log in _logs(member, at)],
+        renamed={one.provisional_id: one.agent_id for one in ordered if one.agent_id != one.provisional_id},
     )
 
 
 def _stand_in(session_id: str, members: Iterable[Member]) -> Transcript:
     """The session's own agent, when only its sub-agents' transcripts are there."""
-    transcript = Transcript(session_id)
+    transcript = Transcript(session_id, is_missing=True)
     for member in members:
         transcript.first_at = min(filter(None, (transcript.first_at, member.transcript.first_at)), default=None)
         transcript.last_at = max(filter(None, (transcript.last_at, member.transcript.last_at)), default=None)
@@ -111,16 +123,29 @@ def _stand_in(session_id: str, members: Iterable[Member]) -> Transcript:
 
 
 def _identify_sidechains(members: dict[str | None, Member]) -> None:
-    """Older versions do not say which call started a sub-agent, but its first words are that call's prompt."""
+    """Which call started a sub-agent, where nothing beside its file says so: its call's result, or its first words, which are
+    the call's prompt. Of several calls with the same prompt each started another one."""
     calls = [call for member in members.values() for call in member.transcript.tool_calls.values()]
-    for key, member in members.items():
-        if key is None or member.tool_use_id:
-            continue
-        for call in calls:
-            if call.arguments.get("prompt") == member.transcript.first_text:
-                meta = {"agentType": call.arguments.get("subagent_type"), "description": call.arguments.get("description")}
-                members[key] = Member(member.transcript, {**meta, **member.meta, "toolUseId": call.call_id})
-                break
+    free = [call for call in calls if call.agent_key not in members or call.agent_key is None]
+    known = {member.tool_use_id for member in members.values()}
+    nameless = sorted((member for key, member in members.items() if key and not member.tool_use_id), key=_opening)
+    for member in nameless:
+        call = next((call for call in calls if call.agent_key == member.key), None) or next(
+            (call for call in free if call.call_id not in known and _is_task_of(call, member)), None
+        )
+        if call is not None:
+            known.add(call.call_id)
+            told = {"agentType": call.arguments.get("subagent_type"), "description": call.arguments.get("description")}
+            members[member.key] = replace(member, meta={**told, **member.meta, "toolUseId": call.call_id})
+
+
+def _opening(member: Member) -> tuple[str, str]:
+    first_at = member.transcript.first_at
+    return first_at.isoformat() if first_at else "", member.key or ""
+
+
+def _is_task_of(call: ToolCall, member: Member) -> bool:
+    return "prompt" in call.arguments and call.arguments["prompt"] == member.transcript.first_text
 
 
 def _parent_of(member: Member, members: Mapping[str | None, Member]) -> str | None:
@@ -159,7 +184,7 @@ def _agent(member: Member, parent_id: str, at: datetime) -> Values:
         "tool_use_id": member.tool_use_id,
         "description": member.meta.get("description"),
         "opened_at": transcript.opened_at and transcript.opened_at.isoformat(),
-        "as_of": transcript.last_at and transcript.last_at.isoformat(),
+        "as_of": None if transcript.is_missing else transcript.last_at and transcript.last_at.isoformat(),
     }
     model = next((request.model for request in transcript.requests.values() if request.model), None)
     return {
@@ -180,11 +205,13 @@ def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | N
     """State, reason and time of the end, as far as the transcript tells."""
     transcript, last = member.transcript, member.transcript.last_request
     ended_at = member.ended_at or at
+    if transcript.is_missing and at - ended_at > _SILENCE:
+        return "cancelled", "Its own transcript is not there.", ended_at
     if transcript.failure is not None:
         return "failed", transcript.failure, ended_at
     if transcript.interrupted:
         return "cancelled", "Interrupted by the user.", ended_at
-    if member.meta.get("finished") or (last and last.stop_reason in _FINAL_REASONS and not transcript.waiting):
+    if member.meta.get("finished") or (last and last.stop_reason in _FINAL_REASONS and not transcript.is_asked):
         return "completed", None, ended_at
     if at - ended_at > _SILENCE:
         return "cancelled", "The transcript ends in the middle of a turn.", ended_at
@@ -260,7 +287,7 @@ def _type_and_name(member: Member, request: Request) -> tuple[str, str | None]:
     if command is not None:
         return "command", f"/{command}"
     results = [one for one in request.inputs if one.is_result]
-    if any(one.is_error for one in results):
+    if any(one.is_error for one in request.inputs):
         return "correction", None
     if results:
         return "tool_call", None
@@ -282,6 +309,7 @@ def _tool_log(member: Member, call: ToolCall, at: datetime) -> Values:
         "result": None if call.result is None else _shortened(call.result, _RESULT_CHARACTERS),
         "duration_ms": call.duration_ms,
         "prompt_id": prompt_id(call.request),
+        "times": None if call.at else APPROXIMATE,
     }
     brief = _brief(call.arguments)
     return {
@@ -298,10 +326,10 @@ def _tool_log(member: Member, call: ToolCall, at: datetime) -> Values:
 def _event_log(member: Member, event: Event, at: datetime) -> Values:
     return {
         "agent_id": member.agent_id,
-        "log_level": "ERROR" if event.kind == "error" else "INFO",
+        "log_level": _EVENT_LEVELS.get(event.kind, "INFO"),
         "log_type": event.kind,
         "message": event.text,
-        "details": event.details or None,
+        "details": ({"times": APPROXIMATE} if event.at is None else {}) | event.details or None,
         "created_at": event.at or member.began_at or at,
         "source_key": named(f"cc:line:{event.line_id}"),
     }

@@ -1,15 +1,16 @@
 """Reads what `claude -p --output-format stream-json` prints: the lines of a transcript, with less in them.
 
 An answer's output tokens are not final here, so that they count as unknown, unless the stream holds the model's own events.
-Answers have no time; an agent deeper than a sub-agent does not appear. The last result tells what the process cost as a whole.
+Answers have no time in older versions; of an agent deeper than a sub-agent no more is told than that there was one. The last result tells what the process cost as a whole.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from tac_orchestrator.ingest.claude_code.session import Member
-from tac_orchestrator.ingest.claude_code.transcript import Input, Json, Transcript, json_object, parsed_line
+from tac_orchestrator.ingest.claude_code.transcript import Input, Json, Transcript, complete_lines, json_object, parsed_line
 
 _FAILURES = {
     "error_max_turns": "The limit of turns was reached.",
@@ -29,13 +30,11 @@ class Stream:
     skipped: int = 0
     _current: dict[str | None, str] = field(default_factory=dict[str | None, str])
 
-    def read(self, data: bytes) -> None:
+    def read(self, output: BinaryIO) -> None:
         """Take the lines. One that is still being written is left out."""
-        lines = data.split(b"\n")
-        rest = lines.pop()
-        for line in (*lines, *([rest] if parsed_line(rest) is not None else [])):
-            if line.strip():
-                self._take(parsed_line(line))
+        for line in complete_lines(output):
+            if line.data is None or line.data.strip():
+                self._take(parsed_line(line.data) if line.data else None)
 
     def told(self, text: str, command: str | None) -> None:
         """What the process was given to do, which it does not print."""
@@ -102,11 +101,20 @@ class Stream:
             known = {"cwd": line.get("cwd"), "version": line.get("claude_code_version")}
             transcript.context |= {name: value for name, value in known.items() if value}
         elif line.get("subtype") == "task_started" and isinstance(key, str):
-            self.metas.setdefault(key, {}).update(
-                agentType=line.get("subagent_type"), description=line.get("description"), agentKey=line.get("task_id")
-            )
+            self._take_task(key, line)
         elif line.get("subtype") == "task_notification" and isinstance(key, str):
             self.metas.setdefault(key, {})["finished"] = line.get("status") == "completed"
+        elif line.get("subtype") == "api_retry":
+            self._transcript(line).take(line)
+
+    def _take_task(self, key: str, line: Json) -> None:
+        """A sub-agent begins. Deeper ones print nothing more than that."""
+        meta = self.metas.setdefault(key, {})
+        meta.update(agentType=line.get("subagent_type"), description=line.get("description"), agentKey=line.get("task_id"))
+        if line.get("task_type") == "local_agent":
+            parents = (other for other, told in self.metas.items() if told.get("agentKey") == line.get("parent_task_id"))
+            meta["parentAgentId"] = next(parents, None) if line.get("parent_task_id") else None
+            self._transcript({"parent_tool_use_id": key})
 
     def _take_result(self, line: Json) -> None:
         """Newer versions print several: each tells all that has been used so far."""

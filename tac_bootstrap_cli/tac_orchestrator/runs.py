@@ -58,7 +58,8 @@ def inside(agent: AgentRun) -> Generator[None]:
     try:
         yield
     finally:
-        _CURRENT.reset(outer)
+        with suppress(ValueError):  # the block is left in another task than it was entered in, which was never inside
+            _CURRENT.reset(outer)
 
 
 @dataclass(slots=True)
@@ -159,7 +160,8 @@ class PromptRun:
 
     def _close(self, ending: Ending, **end: Any) -> None:
         if self._end is not None:
-            raise InvalidTransition("prompt", self.id, current=self._end[0], wanted=ending)
+            self._recorder.take(InvalidTransition("prompt", self.id, current=self._end[0], wanted=ending))
+            return
         latency_ms = round((time.perf_counter() - self._began) * 1000)
         prompts = self._recorder.prompts
         try:
@@ -201,6 +203,10 @@ class AgentRun:
         self.session_id = session_id
         self._recorder = recorder
         self._ended = False
+
+    def is_recorded_by(self, recorder: Recorder) -> bool:
+        """Whether it is in the same store."""
+        return self._recorder is recorder
 
     async def log(
         self, log_type: LogType, message: str, *, log_level: LogLevel = "INFO", details: JsonObject | None = None
@@ -249,7 +255,7 @@ class AgentRun:
     async def update(self, **changes: Any) -> None:
         """Set columns, for example `status="reviewing"` or `context=…`."""
         if await self._recorder.attempt(self._recorder.agents.update(self.id, **changes)):
-            self._ended = changes.get("status") in ENDED
+            self._ended = self._ended or changes.get("status") in ENDED
 
     async def finish(self) -> None:
         await self.update(status="completed")
@@ -329,7 +335,7 @@ class RunnableAgents(Agents):
 
     def _place(self, session_id: str | None, parent_agent_id: str | None) -> tuple[str, str | None]:
         outer = current_run()
-        if outer is not None and session_id in {None, outer.session_id}:
+        if outer is not None and outer.is_recorded_by(self.recorder) and session_id in {None, outer.session_id}:
             return outer.session_id, parent_agent_id or outer.id
         named = self.settings.session_id
         if named is not None and session_id in {None, named}:

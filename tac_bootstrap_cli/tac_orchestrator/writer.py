@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -61,13 +62,15 @@ class Writer:
         self._upkeep = upkeep
         self._queue: SimpleQueue[list[_Request]] = SimpleQueue()
         self._round: list[_Request] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may post while its thread is posting
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._refusal: OrchestratorError | None = None
         self._waiting_posts = 0
         self._rows_since_upkeep = 0
         self._pulse: Pulse | None = None
         self._pulse_interval_s = 0.0
+        self._next_pulse = 0.0
         self.dropped = 0
         self.failed = 0
         _LIVING.add(self)
@@ -75,8 +78,10 @@ class Writer:
     def write(self, statements: list[Statement]) -> Awaitable[Sequence[Outcome]]:
         """Returns once the statements are committed, all of them; raises if none is."""
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)  # it would grow with each time that it is raised
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._work_for(loop)
         future: asyncio.Future[Sequence[Outcome]] = loop.create_future()
         self._round.append(_Request(statements, future))
         if len(self._round) == 1:
@@ -115,6 +120,7 @@ class Writer:
     def pulse_every(self, seconds: float, pulse: Pulse) -> None:
         """Have `pulse`'s statement committed again and again, from now on."""
         self._pulse_interval_s = seconds
+        self._next_pulse = time.monotonic() + seconds
         self._pulse = pulse
 
     async def close(self) -> None:
@@ -122,6 +128,13 @@ class Writer:
         thread = self._end()
         if thread is not None:
             await asyncio.to_thread(thread.join)
+
+    def _work_for(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One loop at a time: rounds of two would get into each other. What one that has ended left over, nobody waits for."""
+        if self._loop is not None and self._loop.is_running():
+            raise DatabaseUnavailable(self._engine.target, "another event loop uses this store", hint="Open it in each loop.")
+        self._loop = loop
+        self._round = []
 
     def _end_round(self) -> None:
         """Hand over what the tasks of the loop have written in this round."""
@@ -156,6 +169,8 @@ class Writer:
         thread = self._end()
         if thread is not None:
             thread.join(_EXIT_PATIENCE_S)
+            if thread.is_alive():
+                _LOG.warning("%d posted log(s) may be lost: %s takes too long", self._waiting_posts, self._engine.target)
 
     def _work(self) -> None:
         stopping = False
@@ -177,14 +192,16 @@ class Writer:
         return taken
 
     def _wait(self) -> list[_Request]:
-        """The next round; or the pulse, when that is due before one comes."""
+        """The next round; or the pulse, when that is due before one comes, or has become due while others came."""
         if self._pulse is None:
             return self._queue.get()
-        try:
-            return self._queue.get(timeout=self._pulse_interval_s)
-        except Empty:
-            statement = self._pulse()
-            return [] if statement is None else [_Request([statement], pulses=True)]
+        patience_s = self._next_pulse - time.monotonic()
+        with suppress(Empty):
+            if patience_s > 0:
+                return self._queue.get(timeout=patience_s)
+        self._next_pulse = time.monotonic() + self._pulse_interval_s
+        statement = self._pulse()
+        return [] if statement is None else [_Request([statement], pulses=True)]
 
     def _commit(self, requests: list[_Request]) -> None:
         units: list[Unit] = [request for request in requests if request.statements]
@@ -202,10 +219,9 @@ class Writer:
 
     def _answer(self, requests: list[_Request]) -> None:
         waiting = [request for request in requests if request.future is not None]
-        if waiting:
-            loop = waiting[0].future.get_loop()  # pyright: ignore[reportOptionalMemberAccess]
+        for loop, those in groupby(waiting, _loop_of):
             with suppress(RuntimeError):  # the loop has ended, and its tasks with it
-                loop.call_soon_threadsafe(_resolve, waiting)
+                loop.call_soon_threadsafe(_resolve, list(those))
         if len(waiting) < len(requests):
             self._note_posts([request for request in requests if request.future is None and not request.pulses])
 
@@ -216,17 +232,20 @@ class Writer:
             if request.error is not None:
                 self.failed += 1
                 if self.failed & (self.failed - 1) == 0:  # the 1st, 2nd, 4th, 8th…: a flood of one fault stays readable
-                    _LOG.warning("%d posted log(s) could not be stored; the last because: %s", self.failed, request.error)
+                    with suppress(Exception):  # a handler of the program's own must not end this thread
+                        _LOG.warning("%d posted log(s) could not be stored; the last because: %s", self.failed, request.error)
 
     def _keep_up(self) -> None:
         if self._rows_since_upkeep >= _ROWS_BETWEEN_UPKEEP:
             self._rows_since_upkeep = 0
-            self._engine.commit([Unit([self._upkeep()])])
+            with suppress(Exception):  # it can wait for the next time; those who write cannot
+                self._engine.commit([Unit([self._upkeep()])])
 
     def forget_parent(self) -> None:
         """After a fork the child has neither our thread nor a right to our connections."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._thread = None
+        self._engine.forget_parent()
         self._refusal = DatabaseUnavailable(
             self._engine.target, "this store was opened by the parent process", hint="Open it again after the fork."
         )
@@ -247,6 +266,11 @@ if hasattr(os, "register_at_fork"):
 def _row_count(unit: Unit) -> int:
     statements = unit.statements
     return len(statements[0].rows) if len(statements) == 1 else sum(len(statement.rows) for statement in statements)
+
+
+def _loop_of(request: _Request) -> asyncio.AbstractEventLoop:
+    assert request.future is not None
+    return request.future.get_loop()
 
 
 def _resolve(requests: Iterable[_Request]) -> None:

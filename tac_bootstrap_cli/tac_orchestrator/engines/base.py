@@ -171,6 +171,10 @@ class Engine(Protocol):
 
     def stop_writing(self) -> None: ...
 
+    def forget_parent(self) -> None:
+        """After a fork: let go, in the child, of what only the parent may use."""
+        ...
+
     async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]:
         """`values` may be those of many rows, one after another, for a query that takes many."""
         ...

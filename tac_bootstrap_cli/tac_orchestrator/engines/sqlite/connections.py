@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from pathlib import Path
 
@@ -30,6 +32,7 @@ sqlite.register_adapter(type(None), _NOTHING.get)
 
 def open_writer(path: Path, settings: Settings) -> sqlite.Connection:
     """The one connection of this process that writes. Transactions are begun and ended by hand."""
+    _refuse_unwritable(path)
     connection = _connect(f"{path.absolute().as_uri()}?mode=rw", settings)
     connection.execute("PRAGMA foreign_keys = ON")
     _use_write_ahead_log(connection, settings.busy_timeout_s)
@@ -66,6 +69,12 @@ def _connect(uri: str, settings: Settings) -> sqlite.Connection:
         check_same_thread=False,
         cached_statements=512,
     )
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """SQLite would open it to read, and make files beside it that stay read-only when the database no longer is."""
+    if path.exists() and not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _use_write_ahead_log(connection: sqlite.Connection, patience_s: float) -> None:

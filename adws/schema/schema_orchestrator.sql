@@ -402,6 +402,9 @@ CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at)
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at);
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at) WHERE log_level <> 'INFO';
+-- Of two that seem equally good, SQLite takes the one that was made first.
+CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_at)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 
@@ -604,3 +607,20 @@ CREATE TABLE IF NOT EXISTS redactions (
     redaction_count INTEGER NOT NULL,
     PRIMARY KEY (day, kind, entity)
 ) WITHOUT ROWID;
+-- The records of traces as far as other records need them: agents, requests and tools find their place by their ancestors, which
+-- may come later than they do, and in another request. The five tables hold what these amount to.
+--
+-- details is what a record says, without its long texts. response_id is the name that a provider gave to an answer, by which two
+-- that tell of one request find each other.
+
+CREATE TABLE IF NOT EXISTS spans (
+    trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    parent_span_id TEXT,
+    response_id TEXT,
+    details TEXT NOT NULL CHECK (json_valid(details)),
+    received_at TEXT NOT NULL DEFAULT (datetime('now')),
+    PRIMARY KEY (trace_id, span_id)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS idx_spans_response ON spans (response_id) WHERE response_id IS NOT NULL;

@@ -12,6 +12,9 @@ CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at)
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at);
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at) WHERE log_level <> 'INFO';
+-- Of two that seem equally good, SQLite takes the one that was made first.
+CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_at)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 

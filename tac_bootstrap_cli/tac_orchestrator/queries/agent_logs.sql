@@ -37,6 +37,10 @@ agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :
 -- list.log_type.common --
 +agent_logs.log_type = :log_type
 
+-- list.log_type.log_level --
+{also}agent_logs.log_type = :log_type AND {also}agent_logs.log_level = :log_level
+    AND agent_logs.log_type <> 'milestone' AND agent_logs.log_type <> 'tool_call'
+
 -- list.since --
 agent_logs.created_at >= :since
 

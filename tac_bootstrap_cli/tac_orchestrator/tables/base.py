@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
+from itertools import islice, permutations
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -201,8 +201,13 @@ class Table(Generic[M]):
     def _fragments(self, wanted: Mapping[str, Any]) -> list[str]:
         """The fragments for these filters, the one that leaves the fewest rows first."""
         names = sorted(wanted, key=lambda name: (name in _TIMES, wanted[name] in COMMON))
+        for first, second in permutations(names, 2):
+            if f"list.{first}.{second}" in self._queries and wanted[first] not in COMMON:
+                names[names.index(first)] = f"{first}.{second}"
+                names.remove(second)
         return [
-            f"{name}.common" if wanted[name] in COMMON and f"list.{name}.common" in self._queries else name for name in names
+            f"{name}.common" if wanted.get(name) in COMMON and f"list.{name}.common" in self._queries else name
+            for name in names
         ]
 
     def _checked_filter(self, name: str, value: Any) -> Any:

@@ -104,6 +104,8 @@ class Columns:
     def read(self, raw: RawRow) -> dict[str, Any]:
         """A row as it is in the store; what it lacks is None. Nothing is checked: what is there is shown."""
         values = {name: raw.get(name) for name, _ in self._readers}
+        if bytes in map(type, values.values()):
+            values = {name: _as_text(value) for name, value in values.items()}
         for name, read in self._readers:
             if read is not None and values[name] is not None:
                 values[name] = read(values[name])
@@ -185,6 +187,11 @@ def _plain_json(wanted: type, value: Any) -> str:
         return dump_json(value)
     except ValueError as error:
         raise NotPlain from error
+
+
+def _as_text(value: Any) -> Any:
+    """Plain SQL can store bytes in any column."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _load(text: Any) -> Any:

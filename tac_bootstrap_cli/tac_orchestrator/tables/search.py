@@ -41,7 +41,7 @@ class Search(Table[SearchHit]):
             pass
         values = {"words": match_expression(words), "limit": limit}
         rows = [raw for entity in _ENTITIES for raw in await self._fetch(self._queries[f"find_{entity}"], **values)]
-        rows.sort(key=lambda raw: raw["created_at"], reverse=True)
+        rows.sort(key=lambda raw: str(raw["created_at"]), reverse=True)
         return [self._row(raw) for raw in rows[:limit]]
 
     async def catch_up(self) -> AsyncIterator[Progress]:

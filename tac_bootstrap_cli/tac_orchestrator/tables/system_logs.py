@@ -58,5 +58,5 @@ class SystemLogs(Table[SystemLog]):
         before: int | None = None,
     ) -> Page[SystemLog]:
         """The newest first. `before` is the id of the last row of the page before."""
-        filters = {"component": component, "log_level": log_level, "since": since, "until": until}
+        filters = {"log_level": log_level, "component": component, "since": since, "until": until}
         return await self._list(filters, limit=limit, before=before)

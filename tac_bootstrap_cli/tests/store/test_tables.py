@@ -479,8 +479,8 @@ def choices(table: str, sample: Sample) -> list[Choice]:
             ("log_level", "DEBUG", "idx_agent_logs_level"),
         ],
         "system_logs": [
-            ("component", "api", "idx_system_logs_component"),
             ("log_level", "ERROR", "idx_system_logs_level"),
+            ("component", "api", "idx_system_logs_component"),
             ("log_level", "INFO", "idx_system_logs_level"),
         ],
         "sessions": [("status", "failed", "idx_sessions_status")],
@@ -555,6 +555,7 @@ STATISTICS = {
     "idx_agent_logs_agent": "10000000 100 1",
     "idx_agent_logs_level": "100000 30000 1",
     "idx_agent_logs_type": "200000 50000 1",
+    "idx_agent_logs_type_level": "200000 50000 10000 1",
     "idx_agent_logs_created": "10000000 1",
     "system_logs": "1000000",
     "idx_system_logs_level": "1000000 200000 1",
@@ -604,6 +605,8 @@ def is_good(plan: list[str], table: str, combination: Iterable[Choice]) -> bool:
     """Whether it finds its rows by the index of the first filter that has one, else by that of the time, in order."""
     by_time = f"idx_{table}_{TIME_COLUMNS[table].removesuffix('_at')}"
     index = next((index for _, _, index in combination if index not in {None, "time"}), by_time)
+    if index == "idx_agent_logs_type" and any(name == "log_level" for name, _, _ in combination):
+        index = "idx_agent_logs_type_level"
     by_session = index == "session"
     index = f"idx_{table}_agent" if by_session else index
     step = next(step for step in plan if step.split()[1] == table)

@@ -7,8 +7,9 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiosqlite
 
@@ -36,13 +37,13 @@ class Readers:
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> list[RawRow]:
         async with self._connection() as connection:
-            return _as_dicts(await connection.execute_fetchall(sql, values))
+            return await _rows(connection, sql, values)
 
     async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
         """SQL that somebody has typed: what is wrong with it is not the store's fault."""
         try:
             async with self._connection() as connection:
-                return _as_dicts(await connection.execute_fetchall(sql, dict(values)))
+                return await _rows(connection, sql, dict(values))
         except DatabaseReadOnly as error:
             raise DatabaseReadOnly(str(self._path), "this SQL writes", hint="Only SQL that reads is taken here.") from error
         except (DatabaseUnavailable, SchemaDrift) as error:
@@ -52,9 +53,11 @@ class Readers:
 
     async def stream(self, sql: str, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         """All rows as of now, in chunks, however many there are."""
-        async with self._connection() as connection, connection.execute(sql, values) as cursor:
-            while rows := await cursor.fetchmany(_CHUNK_ROWS):
-                yield _as_dicts(rows)
+        async with self._connection() as connection:
+            connection.text_factory = _readable
+            async with connection.execute(sql, values) as cursor:
+                while rows := await cursor.fetchmany(_CHUNK_ROWS):
+                    yield _as_dicts(rows)
 
     async def generation(self) -> int:
         """A number that changes with every commit of any process. It is compared with what the same method said before."""
@@ -113,6 +116,20 @@ async def connect(connector: Callable[[], sqlite.Connection]) -> aiosqlite.Conne
     await connection
     connection.row_factory = sqlite.Row
     return connection
+
+
+async def _rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[RawRow]:
+    """All rows. Plain SQL can store a text that is not UTF-8; to look out for it costs as much again as reading does."""
+    try:
+        return _as_dicts(await connection.execute_fetchall(sql, cast("Any", values)))
+    except sqlite.OperationalError as error:
+        if "decode to UTF-8" not in str(error):
+            raise
+        connection.text_factory = _readable
+        return _as_dicts(await connection.execute_fetchall(sql, cast("Any", values)))
+
+
+_readable = methodcaller("decode", "utf-8", "replace")
 
 
 def _as_dicts(rows: Iterable[sqlite.Row]) -> list[RawRow]:

@@ -96,14 +96,27 @@ def log(db: Database, agent: Agent, message: str) -> Coroutine[Any, Any, int]:
     return db.agent_logs.create(agent.id, "milestone", message)
 
 
+@pytest.fixture
+async def writer(path: Path, db: Database) -> AsyncGenerator[Writer]:
+    engine = SqliteEngine(path, Settings(str(path)))
+    made = Writer(engine, redactor=None, queue_size=10, upkeep=db.changes.trim)
+    yield made
+    await made.close()
+    await engine.close()
+
+
 # Together
 
 
 async def test_what_the_tasks_of_a_loop_write_in_one_round_is_one_commit(db: Database, agent: Agent, path: Path) -> None:
+    async def work_and_log(number: int) -> None:
+        time.sleep(0.002)  # noqa: ASYNC251 - the round is to take longer than a commit would
+        await log(db, agent, f"{number}")
+
     before = number_of_commits(path)
-    await asyncio.gather(*(log(db, agent, f"{number}") for number in range(64)))
+    await asyncio.gather(*map(work_and_log, range(16)))
     assert number_of_commits(path) == before + 1
-    assert messages(path) == [f"{number}" for number in range(64)]
+    assert messages(path) == [f"{number}" for number in range(16)]
 
 
 async def test_what_queues_up_during_a_commit_is_the_next_commit(db: Database, agent: Agent, path: Path) -> None:
@@ -258,6 +271,15 @@ async def test_closing_commits_what_was_posted_and_what_is_written(path: Path) -
     await asyncio.wait_for(task, 5)
     assert messages(path) == [*(f"{number}" for number in range(500)), "last"]
     assert [file.name for file in path.parent.iterdir() if "wal" in file.name or "shm" in file.name] == []
+
+
+async def test_closing_commits_what_was_written_in_the_same_round(
+    db: Database, agent: Agent, writer: Writer, path: Path
+) -> None:
+    written = writer.write([db.agent_logs.statement(agent.id, "milestone", "in time")])
+    await writer.close()
+    await asyncio.wait_for(written, 5)
+    assert messages(path) == ["in time"]
 
 
 async def test_posts_that_find_the_queue_full_are_counted(path: Path) -> None:
@@ -626,15 +648,6 @@ def test_a_store_that_was_never_opened_refuses_each_write_and_makes_nothing(path
 
 
 # Pulses and secrets
-
-
-@pytest.fixture
-async def writer(path: Path, db: Database) -> AsyncGenerator[Writer]:
-    engine = SqliteEngine(path, Settings(str(path)))
-    made = Writer(engine, redactor=None, queue_size=10, upkeep=db.changes.trim)
-    yield made
-    await made.close()
-    await engine.close()
 
 
 async def heartbeat(db: Database) -> str:

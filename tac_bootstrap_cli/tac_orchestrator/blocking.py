@@ -7,24 +7,31 @@
 
 There is no second implementation: everything of `Database` is here under the same name, and runs on a thread that has an event
 loop. What has to be awaited there returns its result here; an `async with` block is a `with` block, an `async for` a `for`.
+
+A program that ends without leaving the block does not hang, and what it has posted is stored.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from tac_orchestrator.database import Database, Transaction
 from tac_orchestrator.models import AgentType
 from tac_orchestrator.runs import AgentRun, PromptRun, inside
 from tac_orchestrator.tables.base import Table
+
+__all__ = ["open_database"]
 
 T = TypeVar("T")
 
@@ -32,13 +39,48 @@ T = TypeVar("T")
 _LIVE = (Database, Transaction, Table, AgentRun, PromptRun)
 
 
-@contextmanager
-def open_database(target: str | Path | None = None, *, create: bool = True, forgiving: bool = False) -> Generator[Any]:
+def open_database(
+    target: str | Path | None = None, *, create: bool = True, forgiving: bool = False
+) -> AbstractContextManager[Any]:
     """`Database.open`, to be used with `with`. Any thread may use what it gives."""
-    with start_blocking_portal() as portal:
-        database = Database.open(target, create=create, forgiving=forgiving)
-        with portal.wrap_async_context_manager(database) as opened:
-            yield _Blocking(opened, portal)
+    return _Opening(partial(Database.open, target, create=create, forgiving=forgiving))
+
+
+class _Opening(AbstractContextManager[Any]):
+    """No generator: at the end of a program Python would close that, and wait for a loop that no longer runs."""
+
+    def __init__(self, make: Callable[[], Database]) -> None:
+        self._make = make
+        self._inside = ExitStack()
+
+    def __enter__(self) -> Any:
+        with ExitStack() as opening:
+            portal = _start_loop(opening)
+            opened = opening.enter_context(portal.wrap_async_context_manager(self._make()))
+            self._inside = opening.pop_all()
+        return _Blocking(opened, portal)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return self._inside.__exit__(kind, error, trace)
+
+
+def _start_loop(ending: ExitStack) -> BlockingPortal:
+    """The way to a thread with an event loop, until the end. A daemon: the interpreter would wait for any other."""
+    started: Future[BlockingPortal] = Future()
+    thread = threading.Thread(target=anyio.run, args=(_serve, started), name="tac-orchestrator-loop", daemon=True)
+    thread.start()
+    portal = started.result()
+    ending.callback(thread.join)
+    ending.callback(portal.call, portal.stop)
+    return portal
+
+
+async def _serve(started: Future[BlockingPortal]) -> None:
+    async with BlockingPortal() as portal:
+        started.set_result(portal)
+        await portal.sleep_until_stopped()
 
 
 class _Blocking:

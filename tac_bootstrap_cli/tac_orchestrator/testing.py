@@ -11,6 +11,8 @@ from typing import Any
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import Agent, AgentType, Prompt
 
+__all__ = ["make_agent", "make_prompt", "temporary_database"]
+
 
 @asynccontextmanager
 async def temporary_database() -> AsyncGenerator[Database]:

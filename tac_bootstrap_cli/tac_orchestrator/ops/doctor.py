@@ -53,13 +53,19 @@ def _trouble(name: str, error: OrchestratorError) -> Finding:
 
 
 def _of_engine(engine: Engine) -> list[Finding]:
+    """The schema only of what can be read."""
+    findings = list[Finding]()
     try:
-        findings = engine.diagnose()
-        if any(finding.name in {"file", "damage"} and finding.state != "ok" for finding in findings):
-            return findings
-        return [*findings, check_schema(engine)]
+        findings += engine.diagnose()
+        if not any(_is_unreadable(finding) for finding in findings):
+            findings.append(check_schema(engine))
     except OrchestratorError as error:
-        return [_trouble("store", error)]
+        findings.append(_trouble("store", error))
+    return findings
+
+
+def _is_unreadable(finding: Finding) -> bool:
+    return (finding.name in {"file", "damage"} and finding.state != "ok") or (finding.name, finding.state) == ("lock", "error")
 
 
 async def _of_rows(db: Database) -> list[Finding]:

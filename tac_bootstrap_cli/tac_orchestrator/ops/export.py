@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress, RawRow, View
 from tac_orchestrator.errors import InvalidSetting
-from tac_orchestrator.ops.formats import BEGIN, COLUMNS, END, SQL_COLUMNS, Format, Sink, writer
+from tac_orchestrator.ops.formats import BEGIN, COLUMNS, END, PARENTS_ELSEWHERE, SQL_COLUMNS, Format, Sink, writer
 from tac_orchestrator.queries import Query, queries
 
 Exportable = Literal["orchestrator_agents", "agents", "prompts", "agent_logs", "system_logs", "sessions", "daily_usage"]
@@ -59,6 +59,8 @@ async def export(
                     count += len(rows)
                     if progress is not None:
                         progress(count, max(count, total))
+    if format == "sql" and filters and "agents" in tables:
+        stream.write(PARENTS_ELSEWHERE)
     stream.write(END.get(format, ""))
     return count
 

@@ -61,6 +61,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 BEGIN = {"sql": "BEGIN;\nPRAGMA defer_foreign_keys = ON;\n"}
 END = {"sql": "COMMIT;\n"}
 
+PARENTS_ELSEWHERE = """UPDATE agents SET parent_agent_id = NULL WHERE parent_agent_id IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM agents AS parents WHERE parents.id = agents.parent_agent_id);
+"""
+"""For the end of SQL that does not have all agents: of those that it has, some may be children of others."""
+
 # The triggers have made a total of what is left of a session; it is to be that of all that was there.
 _CONFLICTS = {
     "sessions": " ON CONFLICT (session_id) DO UPDATE SET "
@@ -82,7 +87,7 @@ def writer(format: Format, table: str, stream: Sink, *, spreadsheet: bool, tagge
 def _write_jsonl(stream: Sink, tag: Mapping[str, str], columns: Sequence[str], rows: list[RawRow]) -> None:
     for raw in rows:
         row = _readable(raw)
-        found = {**tag, **{name: _parsed(row[name]) if name in _JSON else row[name] for name in columns}}
+        found = {**tag, **{name: _as_json(row[name]) if name in _JSON else row[name] for name in columns}}
         stream.write(orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE).decode())
 
 
@@ -110,11 +115,13 @@ def _readable(raw: RawRow) -> RawRow:
     return row
 
 
-def _parsed(text: Any) -> Any:
+def _as_json(text: Any) -> Any:
+    """As it stands there, on one line: whoever parses it and writes it anew loses digits of long numbers."""
     try:
-        return orjson.loads(text)
+        orjson.loads(text)
     except (TypeError, ValueError):
         return text
+    return orjson.Fragment(text.replace("\n", " ").replace("\r", " "))
 
 
 def _harmless(value: Any) -> Any:

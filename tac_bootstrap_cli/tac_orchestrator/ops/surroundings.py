@@ -27,7 +27,8 @@ def ignored_by_git(store: Path) -> Finding | None:
     files.append(str(store.with_name("backups") / store.name))
     try:
         found = subprocess.run(  # noqa: S603
-            [git, "-C", str(folder), "check-ignore", "-z", "--", *files],
+            [git, "-C", str(folder), "check-ignore", "-z", "--stdin"],
+            input=b"".join(os.fsencode(file) + b"\0" for file in files),
             env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
             timeout=_PATIENCE_S,
@@ -37,7 +38,7 @@ def ignored_by_git(store: Path) -> Finding | None:
         return None
     if found.returncode not in {0, 1}:
         return Finding("gitignore", "ok", "the store is in no git repository")
-    return _judged(store, files, set(found.stdout.decode("utf-8", "surrogateescape").split("\0")))
+    return _judged(store, files, set(map(os.fsdecode, found.stdout.split(b"\0"))))
 
 
 def _judged(store: Path, files: list[str], ignored: set[str]) -> Finding:

@@ -56,14 +56,28 @@ def check(path: Path, settings: Settings, progress: Progress | None = None) -> l
         broken = [Finding("integrity", "error", fault, DatabaseCorrupt.hint) for fault in damages(connection)]
         if broken:
             return broken
+        strange = [
+            Finding("integrity", "error", fault, DatabaseCorrupt.hint) for fault in _refused_values(path, settings, progress)
+        ]
         lost = [Finding("foreign_keys", "error", orphan, ORPHANS_REMEDY) for orphan in orphans(connection)]
     return [
-        Finding("integrity", "ok", "every page, index and search index can be read"),
+        *(strange or [Finding("integrity", "ok", "every page, index and search index can be read")]),
         *(lost or [Finding("foreign_keys", "ok", "every row refers to rows that exist")]),
     ]
 
 
 ORPHANS_REMEDY = "Delete these rows, or add what they refer to. Other programs need `PRAGMA foreign_keys = ON` to respect it."
+
+
+def _refused_values(path: Path, settings: Settings, progress: Progress | None) -> list[str]:
+    """Tables that have rows which they do not take. SQLite knows of CHECK constraints only where it could write, which is not
+    to be risked where something is damaged: the log would be written into the database."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite.connect(uri, uri=True, timeout=settings.busy_timeout_s, isolation_level=None)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        with reporting(connection, progress):
+            found = [row[0] for row in connection.execute(f"PRAGMA quick_check({_FAULTS})")]
+    return [] if found == ["ok"] else found
 
 
 def damages(connection: sqlite.Connection) -> list[str]:

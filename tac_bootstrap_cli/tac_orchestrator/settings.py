@@ -39,10 +39,10 @@ class Settings:
         values = os.environ if environment is None else environment
         return cls(
             database=values.get(DATABASE_VARIABLE) or str(project_root(start or Path.cwd()) / DEFAULT_DATABASE),
-            synchronous=_synchronous(values.get("TAC_ORCHESTRATOR_SYNCHRONOUS", "FULL")),
+            synchronous=_synchronous(values.get("TAC_ORCHESTRATOR_SYNCHRONOUS") or "FULL"),
             busy_timeout_s=_number(values, "TAC_ORCHESTRATOR_BUSY_TIMEOUT", 30.0),
             redact=_switch(values, "TAC_ORCHESTRATOR_REDACT", default=True),
-            queue_size=int(_number(values, "TAC_ORCHESTRATOR_QUEUE_SIZE", 10_000)),
+            queue_size=int(_number(values, "TAC_ORCHESTRATOR_QUEUE_SIZE", 10_000, whole=True)),
             session_id=values.get(SESSION_VARIABLE) or None,
             parent_agent_id=values.get(AGENT_VARIABLE) or None,
         )
@@ -69,7 +69,7 @@ def _synchronous(text: str) -> Synchronous:
     raise InvalidSetting("TAC_ORCHESTRATOR_SYNCHRONOUS", text, "FULL or NORMAL")
 
 
-def _number(values: Mapping[str, str], name: str, default: float) -> float:
+def _number(values: Mapping[str, str], name: str, default: float, *, whole: bool = False) -> float:
     text = values.get(name)
     if not text:
         return default
@@ -77,8 +77,8 @@ def _number(values: Mapping[str, str], name: str, default: float) -> float:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 < number < 1e9:
-        raise InvalidSetting(name, text, "a number above 0")
+    if not 0 < number < 1e9 or (whole and not number.is_integer()):
+        raise InvalidSetting(name, text, f"a {'whole ' if whole else ''}number above 0 and below a billion")
     return number
 
 

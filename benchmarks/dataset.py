@@ -16,8 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness import ProgressLine, settings, texts
-
+from benchmarks.harness import ProgressLine, settings, texts
 from tac_orchestrator import Database, OrchestratorAgent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

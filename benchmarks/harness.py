@@ -113,8 +113,45 @@ class Budget:
     def __str__(self) -> str:
         return f"{'≥' if self.at_least else '≤'} {self.limit:g}{self.unit}"
 
-    def verdict(self, value: float) -> str:
-        return "holds" if (value >= self.limit if self.at_least else value <= self.limit) else "FALLS SHORT"
+    def holds(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table. Without a budget, it is there to be known. `judged` is what the budget is for: the ratio, if there
+    is a baseline, else the figure measured."""
+
+    what: str
+    measured: str
+    judged: float = 0.0
+    budget: Budget | None = None
+    baseline: str = ""
+    ratio: str = ""
+    on_our_schema: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.budget is None or self.budget.holds(self.judged)
+
+    def cells(self) -> tuple[str, ...]:
+        verdict = ("holds" if self.holds else "FALLS SHORT") if self.budget else ""
+        return self.what, self.measured, self.baseline, self.ratio, self.on_our_schema, str(self.budget or ""), verdict
+
+
+HEADER = ("what", "measured", "plain SQL", "ratio", "plain SQL on our schema: ratio", "budget", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured: rounds, and the shares of the full numbers of rows that are written and of those that are read."""
+
+    rounds: int
+    writes: float
+    reads: float
+
+
+FULL, SMALL, TINY = Size(5, 1.0, 1.0), Size(3, 0.2, 0.01), Size(1, 0.02, 0.002)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

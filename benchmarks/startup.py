@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from harness import Budget, print_surroundings, print_table, spread, temporary_folder
+from benchmarks.harness import Budget, Line, Size, spread, temporary_folder
 
 FIRST_USE = """
 import asyncio, sys
@@ -52,24 +51,12 @@ def duration_ms(arguments: list[str], folder: Path, number: int) -> float:
     return (perf_counter() - start) * 1000
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    given = parser.parse_args()
+def measure(size: Size, folder: Path) -> list[Line]:
     results: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    with temporary_folder(None) as folder:
-        print_surroundings(folder)
-        for number in range(-1, given.rounds):  # the first round compiles
+    with temporary_folder(folder) as own:
+        for number in range(-1, 2 * size.rounds - 1):  # the first round compiles
             for name, (arguments, _) in COMMANDS.items():
-                spent = duration_ms(arguments, folder, number)
+                spent = duration_ms(arguments, own, number)
                 if number >= 0:
                     results[name].append(spent)
-    rows = [
-        [name, spread(results[name]), str(budget or ""), budget.verdict(median(results[name])) if budget else ""]
-        for name, (_, budget) in COMMANDS.items()
-    ]
-    print_table(("what", "ms", "budget", ""), rows)
-
-
-if __name__ == "__main__":
-    main()
+    return [Line(f"{name}, ms", spread(results[name]), median(results[name]), budget) for name, (_, budget) in COMMANDS.items()]

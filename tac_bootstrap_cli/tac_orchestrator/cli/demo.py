@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,8 +67,10 @@ async def _play(store: str, folder: Path, screen: Screen | None) -> tuple[str, i
 async def _tell_log(db: Database, names: lookup.Names, screen: Screen, change: Change) -> None:
     with suppress(NotFound):
         log = await db.agent_logs.get(change.row_id)
-        name, _ = await names.of(log.agent_id)
-        screen.line(f"  {name:18}{visible(log.message)}")
+        if log.log_type != "state_change":  # the tree shows how each ended
+            name, _ = await names.of(log.agent_id)
+            screen.line(f"  {name:18}{visible(log.message)}")
+            sys.stdout.flush()
 
 
 def _tell(screen: Screen, store: str, folder: Path, session: str) -> None:

@@ -11,6 +11,7 @@ from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.database import Database
+from tac_orchestrator.errors import NotFound
 from tac_orchestrator.ops.project import Prepared, prepare_project
 from tac_orchestrator.settings import DEFAULT_DATABASE, project_root
 
@@ -30,16 +31,19 @@ Bring in what was:   tac-orch import claude-code"""
 
 
 @command("init", examples=["tac-orch init", "tac-orch init ~/projects/shop"])
-@click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 def init(target: str | None, as_json: bool, folder: Path) -> None:
     """Prepare a project: the store, the modules for its scripts, and .gitignore.
 
     The project is the one that FOLDER belongs to. What is there is left as it is, so that it does no harm to say this twice.
     """
+    if not folder.is_dir():
+        raise NotFound("folder", str(folder))
     root = project_root(folder)
     prepared = prepare_project(root)
-    store = target or str(root / DEFAULT_DATABASE)
-    is_new = asyncio.run(_make(store))
+    database = Database.open(target or root / DEFAULT_DATABASE)
+    store, is_new = database.target, not Path(database.target).exists()
+    asyncio.run(_make(database))
     if as_json:
         files = [{"path": str(one.path), "state": one.state} for one in prepared]
         print_json({"root": str(root), "store": store, "store_made": is_new, "files": files})
@@ -47,11 +51,9 @@ def init(target: str | None, as_json: bool, folder: Path) -> None:
         _tell(Screen(), store, is_new, prepared)
 
 
-async def _make(store: str) -> bool:
-    database = Database.open(store)
-    is_new = not Path(database.target).exists()
+async def _make(database: Database) -> None:
     async with database:
-        return is_new
+        pass
 
 
 def _tell(screen: Screen, store: str, is_new: bool, prepared: list[Prepared]) -> None:

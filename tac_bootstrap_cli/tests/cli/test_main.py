@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import click
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tac_orchestrator import DatabaseBusy, DatabaseUnavailable, InvalidRecord, InvalidSetting, NotFound, SchemaTooNew
 from tac_orchestrator.cli.failures import EXIT_CODES, report, wants_json
 from tac_orchestrator.cli.main import COMMANDS, tac_orch
-from tac_orchestrator.cli.options import Command
+from tac_orchestrator.cli.options import Command, Group
 from tac_orchestrator.version import VERSION
 
 from .support import PROGRAM, Caller
@@ -22,10 +23,24 @@ from .support import PROGRAM, Caller
 _SLOW = ("pydantic", "aiosqlite", "sqlite3", "pysqlite3", "rich", "orjson", "asyncio", "tac_orchestrator.database")
 
 
-def command_of(name: str) -> Command:
-    found = tac_orch.get_command(click.Context(tac_orch), name)
-    assert isinstance(found, Command)
-    return found
+def found(words: str) -> Command | Group:
+    """`prune`, or `db check`."""
+    name, _, rest = words.partition(" ")
+    command = tac_orch.get_command(click.Context(tac_orch), name)
+    if rest:
+        assert isinstance(command, Group)
+        command = command.commands[rest]
+    assert isinstance(command, Command | Group)
+    return command
+
+
+GROUPS = [name for name in COMMANDS if isinstance(found(name), Group)]
+MEMBERS = [f"{name} {member}" for name in GROUPS for member in cast("Group", found(name)).commands]
+LEAVES = [*(name for name in COMMANDS if name not in GROUPS), *MEMBERS]
+
+
+def test_the_groups_are_known() -> None:
+    assert GROUPS == ["import", "db"]
 
 
 def test_help_imports_neither_the_store_nor_the_commands() -> None:
@@ -40,30 +55,47 @@ def test_help_imports_neither_the_store_nor_the_commands() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
-    help = command_of(name).help
+    help = found(name).help
 
     assert help is not None
     assert help.splitlines()[0] == COMMANDS[name].help
-    assert command_of(name).name == name
+    assert found(name).name == name
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *MEMBERS])
 def test_help_ends_with_examples_that_are_understood(name: str) -> None:
-    command = command_of(name)
+    command = found(name)
     context = click.Context(tac_orch, info_name="tac-orch")
 
     lines = command.get_help(click.Context(command, parent=context, info_name=name)).splitlines()
 
+    assert command.examples
     assert lines[-len(command.examples) - 1 :] == ["Examples:", *(f"  {example}" for example in command.examples)]
     for example in command.examples:
-        words = shlex.split(example.partition(" | ")[0].partition(" < ")[0])
-        assert words[:2] == ["tac-orch", name]
-        command.make_context(name, words[2:], parent=context)
+        words = shlex.split(example.partition(" | ")[0].partition(" < ")[0].partition(" > ")[0], comments=True)
+        length = len(name.split()) + 1
+        assert words[:length] == ["tac-orch", *name.split()]
+        command.make_context(name, words[length:], parent=context)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LEAVES)
 def test_every_command_speaks_json_and_takes_a_store(name: str) -> None:
-    assert {"as_json", "target"} <= {parameter.name for parameter in command_of(name).params}
+    assert {"as_json", "target"} <= {parameter.name for parameter in found(name).params}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_a_group_alone_says_what_it_holds(call: Caller, name: str) -> None:
+    result = call(name)
+
+    assert (result.code, result.err) == (0, "")
+    assert result.out == call(name, "--help").out
+    assert all(f"\n  {member} " in result.out for member in cast("Group", found(name)).commands)
+
+
+def test_the_store_may_be_named_before_a_command_of_a_group(call: Caller, store: Path) -> None:
+    assert call("db", "--db", "elsewhere.db", "path").out.strip().endswith("elsewhere.db")
+    assert call("db", "--db", "elsewhere.db", "path", "--db", str(store)).out.strip() == str(store)
+    assert call("db", "nonsense").code == 2
 
 
 def test_without_a_command_there_is_help(call: Caller) -> None:

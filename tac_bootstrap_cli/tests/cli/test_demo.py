@@ -1,0 +1,97 @@
+"""The demonstration as people see it: its processes are real, and so are the tests that fail in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .support import PROGRAM, Caller
+
+
+def run(folder: Path, *arguments: str) -> str:
+    done = subprocess.run([PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A command, called where the demonstration's project is."""
+    monkeypatch.delenv("TAC_ORCHESTRATOR_DB")
+
+    def json_of(*arguments: str) -> Any:
+        return json.loads(run(tmp_path / "tac-demo", *arguments, "--json"))
+
+    return json_of
+
+
+def test_a_workflow_of_processes_is_run_recorded_and_shown(tmp_path: Path, ask: Callable[..., Any]) -> None:
+    told = run(tmp_path, "demo")
+
+    live = told.partition("The workflow:")[0]
+    for message in ("Planned 3 parts.", "Write: shop/money.py", "pytest: exit code 1", "pytest: done", "Approved."):
+        assert message in live, message
+    assert "demo-1" in told
+    assert "What to try next, in tac-demo:" in told
+
+    agents = ask("query", _AGENTS)
+    assert [(agent["name"], agent["parent"], agent["status"]) for agent in agents] == [
+        ("feature_workflow", None, "completed"),
+        ("planner", "feature_workflow", "completed"),
+        ("builder", "planner", "completed"),
+        ("builder", "planner", "completed"),
+        ("builder", "planner", "completed"),
+        ("tester", "feature_workflow", "failed"),
+        ("fixer", "feature_workflow", "completed"),
+        ("tester", "feature_workflow", "completed"),
+        ("reviewer", "feature_workflow", "completed"),
+    ]
+    _assert_builders_worked_side_by_side([agent for agent in agents if agent["name"] == "builder"])
+    assert len(ask("sessions")) == 3
+    assert _pytest_passes(tmp_path / "tac-demo")
+
+
+_AGENTS = """
+SELECT k.name, pk.name AS parent, a.status, a.started_at, a.completed_at FROM agents a
+JOIN orchestrator_agents k ON k.id = a.orchestrator_agent_id
+LEFT JOIN agents p ON p.id = a.parent_agent_id LEFT JOIN orchestrator_agents pk ON pk.id = p.orchestrator_agent_id
+WHERE a.session_id = 'demo-1' ORDER BY a.started_at
+"""
+
+
+def _assert_builders_worked_side_by_side(builders: list[dict[str, Any]]) -> None:
+    """All are processes of one moment: each is started before the first one's process could end."""
+    first, *others = builders
+    assert any(other["started_at"] < first["completed_at"] for other in others)
+
+
+def _pytest_passes(project: Path) -> bool:
+    command = [str(Path(PROGRAM).with_name("python")), "-m", "pytest"]
+    return subprocess.run(command, cwd=project, capture_output=True, check=False).returncode == 0
+
+
+def test_a_second_one_stands_beside_the_first(tmp_path: Path, ask: Callable[..., Any]) -> None:
+    first, second = (json.loads(run(tmp_path, "demo", "--json")) for _ in range(2))
+
+    assert (first["session_id"], second["session_id"]) == ("demo-1", "demo-2")
+    assert first["sessions_imported"] == second["sessions_imported"] == 2
+    sessions = {session["session_id"]: session for session in ask("sessions")}
+    assert len(sessions) == 4
+    assert {sessions[name]["agent_count"] for name in ("demo-1", "demo-2")} == {9}
+
+
+def test_a_folder_of_somebodys_own_is_left_alone(call: Caller, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "notes.txt").write_text("mine")
+
+    result = call("demo", str(own))
+
+    assert (result.code, result.out) == (2, "")
+    assert "new, empty, or of an earlier demonstration" in result.err
+    assert [path.name for path in own.iterdir()] == ["notes.txt"]

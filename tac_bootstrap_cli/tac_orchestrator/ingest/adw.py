@@ -22,7 +22,7 @@ from pathlib import Path
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress
 from tac_orchestrator.errors import DatabaseUnavailable
-from tac_orchestrator.ingest.claude_code.session import Member, SessionRows, session_rows
+from tac_orchestrator.ingest.claude_code.session import SILENCE, Member, SessionRows, session_rows
 from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.stream import Stream
 from tac_orchestrator.ingest.claude_code.transcript import Json, parsed_line
@@ -157,6 +157,7 @@ class Workflow:
         self.mains: dict[str, str] = {}
         self.skipped = 0
         self.unreadable = set[str]()
+        self._renamed: dict[str, str] = {}
         self._folder = folder
         self._state = _read_state(folder / "adw_state.json")
         self._root_id = row_id("adw", self.adw_id)
@@ -168,15 +169,16 @@ class Workflow:
     def add(self, folder: AgentFolder) -> None:
         self.kinds[folder.name] = agent_type_of(folder.name)
         self._as_of = max(self._as_of, *map(_modified, folder.files()))
-        stream = _read_stream(folder)
+        stream, silent_id = _read_stream(folder), row_id("adw", self.adw_id, folder.name)
         if stream is None or stream.session_id is None:
-            agent_id = row_id("adw", self.adw_id, folder.name)
+            agent_id = silent_id
             self._agents.append(self._silent_agent(agent_id, folder))
         else:
             self.skipped += stream.skipped
             rows = session_rows(stream.session_id, _with_times(stream, folder), now())
             agent_id = rows.agents[0]["id"]
             self.mains[agent_id] = stream.session_id
+            self._renamed[silent_id] = agent_id
             self._take(rows, folder)
         self._logs += [self._prompt_log(agent_id, folder, path) for path in folder.earlier_prompts()]
 
@@ -194,7 +196,7 @@ class Workflow:
         self.kinds[self._root_kind] = "orchestrator"
         columns = ("cost_usd", "lease_id", "orchestrator_agent_id")
         agents = [{name: value for name, value in row.items() if name not in columns} for row in self._agents]
-        return Batch([self._root(), *agents], self._prompts, self._logs, files)
+        return Batch([self._root(), *agents], self._prompts, self._logs, files, self._renamed)
 
     @property
     def _root_kind(self) -> str:
@@ -214,18 +216,19 @@ class Workflow:
         self._logs += rows.agent_logs
 
     def _silent_agent(self, agent_id: str, folder: AgentFolder) -> Values:
-        """One that was told something, and of which no output was kept."""
+        """One that was told something, and of which no output was kept, or has not begun to come."""
         began_at = min(_modified(path) for path in folder.files())
+        waits = folder.output is not None and now() - _modified(folder.output) < SILENCE
         return {
             "id": agent_id,
             "kind": folder.name,
             "session_id": self.adw_id,
             "parent_agent_id": self._root_id,
-            "status": "cancelled",
-            "error_message": "No output of it was kept.",
+            "status": "executing" if waits else "cancelled",
+            "error_message": None if waits else "No output of it was kept.",
             "context": {"source": "adw", "adw_id": self.adw_id},
             "started_at": began_at,
-            "completed_at": began_at,
+            "completed_at": None if waits else began_at,
         }
 
     def _prompt_log(self, agent_id: str, folder: AgentFolder, path: Path) -> Values:

@@ -74,9 +74,14 @@ class Intake:
 
         What is added while they are read makes them unread again.
         """
-        seen = _seen(paths)
-        known = await self._sources.known_files(row["path"] for row in seen)
-        return [] if all(known.get(row["path"]) == (row["size"], row["modified_ns"]) for row in seen) else seen
+        (seen,) = await self.all_unread([paths])
+        return seen
+
+    async def all_unread(self, groups: Iterable[Iterable[Path]]) -> list[list[Values]]:
+        """The same for many groups of files, with one look into the store."""
+        seen = [_seen(paths) for paths in groups]
+        known = await self._sources.known_files(row["path"] for rows in seen for row in rows)
+        return [[] if all(_is_read(row, known) for row in rows) else rows for rows in seen]
 
     async def store(self, kinds: Mapping[str, AgentType], batch: Batch) -> Stored:
         """A session, its own agent first. Agents name their kind as `kind`; kinds that nobody has registered are."""
@@ -124,6 +129,10 @@ def _seen(paths: Iterable[Path]) -> list[Values]:
             found = path.stat()
             rows.append({"path": storable(str(path.absolute())), "size": found.st_size, "modified_ns": found.st_mtime_ns})
     return rows
+
+
+def _is_read(row: Values, known: Mapping[str, tuple[int, int]]) -> bool:
+    return known.get(row["path"]) == (row["size"], row["modified_ns"])
 
 
 def _news(known: Mapping[str, Values], told: Mapping[str, Values], merge: Callable[[Values, Values], Values]) -> list[Values]:

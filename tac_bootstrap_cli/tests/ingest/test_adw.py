@@ -21,6 +21,7 @@ from .samples import STREAMS, contents, expected, main_transcript, projects, str
 
 SUBAGENTS = "claude-code-subagents"
 BASIC = "claude-code-basic"
+NESTED = "claude-code-2.1.330-nested-2"
 ADW = "a1b2c3d4"
 
 
@@ -157,6 +158,65 @@ async def test_an_agent_of_which_no_output_was_kept_is_there_all_the_same(db: Da
     adw_agent(agents, "ops", commit="/commit")
     await import_adw(db, agents)
     assert [(node.name, node.status) for node in await tree(db)] == [("adw", "cancelled"), ("ops", "cancelled")]
+
+
+async def test_an_agent_whose_output_has_not_begun_to_come_is_at_work_and_stays_one(db: Database, agents: Path) -> None:
+    folder = adw_agent(agents, "builder", implement="/implement")
+    (folder / "raw_output.jsonl").touch()
+    await import_adw(db, agents)
+    assert [(node.name, node.status) for node in await tree(db)] == [("adw", "executing"), ("builder", "executing")]
+    copy_with_real_ids(stream(BASIC), folder / "raw_output.jsonl")
+    await import_adw(db, agents)
+    assert [(node.name, node.status) for node in await tree(db)] == [("adw", "completed"), ("builder", "completed")]
+
+
+async def test_a_process_that_has_only_begun_is_at_work(db: Database, agents: Path) -> None:
+    folder = adw_agent(agents, "builder")
+    (folder / "raw_output.jsonl").write_text('{"type": "system", "subtype": "hook_started", "session_id": "s"}\n')
+    await import_adw(db, agents)
+    assert {node.status for node in await tree(db)} == {"executing"}
+
+
+async def test_a_process_that_printed_its_result_only_costs_what_it_says(db: Database, agents: Path) -> None:
+    folder = adw_agent(agents, "builder")
+    result = {"type": "result", "session_id": "s", "is_error": False, "total_cost_usd": 0.0156025, "duration_ms": 323}
+    (folder / "raw_output.jsonl").write_text(json.dumps(result))
+    await import_adw(db, agents)
+    session = await db.sessions.get(ADW)
+    assert (session.agent_count, session.status, session.cost_usd) == (2, "completed", Decimal("0.0156025"))
+
+
+async def test_a_deeper_agent_that_a_stream_only_names_stands_where_it_stood(db: Database, agents: Path) -> None:
+    adw_agent(agents, "builder", NESTED)
+    await import_adw(db, agents)
+    assert [(node.name, node.depth, node.status) for node in await tree(db)] == [
+        ("adw", 0, "completed"),
+        ("builder", 1, "completed"),
+        ("general-purpose", 2, "completed"),
+        ("general-purpose", 3, "completed"),
+    ]
+
+
+async def test_requests_that_were_tried_again_are_known(db: Database, agents: Path) -> None:
+    adw_agent(agents, "builder", "claude-code-retries")
+    await import_adw(db, agents)
+    assert len(await db.agent_logs.list(log_type="performance")) == expected("claude-code-retries")["llm_retries"]
+
+
+@pytest.mark.parametrize("name", [name for name in STREAMS if name != "claude-code-retries"])
+async def test_a_stream_adds_no_rows_to_those_of_its_transcripts(
+    db: Database, other: Database, agents: Path, tmp_path: Path, name: str
+) -> None:
+    """Ids, counts, times and texts are those of the transcripts. A stream adds what only it tells: how often it tried."""
+    transcripts = copied_transcripts(name, tmp_path / "projects")
+    adw_agent(agents, "builder", name)
+    await import_adw(db, agents)
+    await import_claude_code(db, [transcripts])
+    await import_claude_code(other, [transcripts])
+    together, alone = await contents(db), await contents(other)
+    assert together["prompts"] == alone["prompts"]
+    assert together["logs"] == alone["logs"]
+    assert len(together["agents"]) == len(alone["agents"]) + 1
 
 
 async def test_a_workflow_ends_as_its_last_process_did(db: Database, agents: Path) -> None:

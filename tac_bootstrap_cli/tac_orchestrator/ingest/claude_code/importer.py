@@ -27,6 +27,9 @@ from tac_orchestrator.tables.sources import Batch, Values
 
 _LOG = logging.getLogger("tac_orchestrator")
 
+_KEPT_OPEN = 64
+"""Transcripts whose story so far a watch keeps in memory."""
+
 _REMEMBERED = 256
 """Bytes by which a file that has grown is told from another one."""
 
@@ -41,51 +44,54 @@ class Importer:
         self._files = OpenFiles()
 
     async def run(self, paths: Iterable[Path], progress: Progress | None = None) -> Report:
-        sessions, report = find_sessions(paths), Report()
-        for number, session in enumerate(sessions, 1):
-            await self._import(session, report, keep=False)
+        sessions, report = await asyncio.to_thread(find_sessions, paths), Report()
+        unread = await self._intake.all_unread(session.paths() for session in sessions)
+        for number, (session, seen) in enumerate(zip(sessions, unread, strict=True), 1):
+            report.sessions += 1
+            if seen:
+                await self._import(session, seen, report)
+            else:
+                report.unchanged += 1
             if progress is not None:
                 progress(number, len(sessions))
         return report
 
     async def watch(self, paths: Iterable[Path]) -> AsyncGenerator[Report]:
         """What is there, then what is added, for as long as the caller likes. A report at first, and for each change."""
+        self._files = OpenFiles(_KEPT_OPEN)
         paths, is_first = list(paths), True
         async with aclosing(follow(paths)) as changes:
             async for changed in changes:
                 wanted = paths if changed is None else [path for path in changed if _is_ours(path)]
-                report = Report()
-                for session in find_sessions(path for path in wanted if path.exists()):
-                    await self._import(session, report, keep=True)
+                report = await self.run([path for path in wanted if path.exists()])
                 if is_first or report.changed_rows:
                     yield report
                 is_first = False
 
-    async def _import(self, session: SessionFiles, report: Report, *, keep: bool) -> None:
-        report.sessions += 1
-        seen = await self._intake.unread(session.paths())
-        if not seen:
-            report.unchanged += 1
-            return
-        if not keep:
-            self._files.forget()
+    async def _import(self, session: SessionFiles, seen: list[Values], report: Report) -> None:
         reading = await asyncio.to_thread(_read, session, self._files)
         rows = reading.rows
         report.skipped_lines += reading.skipped
         report.unreadable_files += len(reading.unreadable)
-        agents = await self._at_home(rows.agents)
         unread = {storable(str(path.absolute())) for path in reading.unreadable}
         files = [{**row, "skipped_count": reading.skipped} for row in seen if row["path"] not in unread]
+        if not rows.agents:
+            report.unchanged += 1
+            await self._sources.save(Batch(files=files), {})
+            return
+        main = rows.agents[0]
+        known = (await self._sources.known_agents([main["id"]])).get(main["id"], {"context": {}})
+        agents = [main, *_at_home(rows.agents[1:], known)]
         report.add(await self._intake.store(rows.kinds, Batch(agents, rows.prompts, rows.agent_logs, files, rows.renamed)))
-        await settle(self._database, rows.agents[0]["id"])
+        if known["context"].get("reported"):
+            await settle(self._database, main["id"])
 
-    async def _at_home(self, agents: list[Values]) -> list[Values]:
-        """The ADW that ran the session, if it is known, has its agents in its own."""
-        main, *others = agents
-        known = (await self._sources.known_agents([main["id"]])).get(main["id"])
-        if known is None or known["context"].get("source") != "adw":
-            return agents
-        return [main, *(claimed(row, known["session_id"]) for row in others)]
+
+def _at_home(others: list[Values], main: Values) -> list[Values]:
+    """The ADW that ran the session, if it is known, has its agents in its own."""
+    if main["context"].get("source") != "adw":
+        return others
+    return [claimed(row, main["session_id"]) for row in others]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +106,9 @@ class Reading:
 class OpenFiles:
     """Transcripts that have been read to some place, and may grow. Those that have not for the longest time are forgotten."""
 
-    _KEPT = 64
-
-    def __init__(self) -> None:
+    def __init__(self, kept: int = 0) -> None:
+        self._kept = kept
         self._files: OrderedDict[Path, _OpenFile] = OrderedDict()
-
-    def forget(self) -> None:
-        self._files.clear()
 
     def read(self, path: Path, session_id: str, key: str | None) -> TranscriptFile:
         """The file as it is now. What was read before is not read again, unless another file has taken its place."""
@@ -118,7 +120,7 @@ class OpenFiles:
             known.file.read(stream)
             known.remember(stream)
         self._files[path] = known
-        while len(self._files) > self._KEPT:
+        while len(self._files) > self._kept:
             self._files.popitem(last=False)
         return known.file
 

@@ -1,4 +1,9 @@
-"""From the transcripts of one Claude Code session to agents, prompts and logs."""
+"""From the transcripts of one Claude Code session to agents, prompts and logs.
+
+A prompt is a request to the model, a tool's use is a log. There are no logs of changes of state or of costs: a transcript is read
+when it is over, or half way, and its rows must not tell when that was; the agent's and the prompts' own columns say it all.
+An agent that is planning is one whose permission mode is `plan`; none is ever reviewing, for no line says so.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +22,8 @@ MAIN_AGENT = "claude-code"
 APPROXIMATE = "approximate"
 """Marks rows whose times were concluded; those of another source go before them."""
 
-# A turn that has not ended, and of which nothing was heard for so long, will not go on.
-_SILENCE = timedelta(hours=1)
+SILENCE = timedelta(hours=1)
+"""A turn that has not ended, and of which nothing was heard for so long, will not go on."""
 
 _RESULT_CHARACTERS = 20_000
 _BRIEF_CHARACTERS = 160
@@ -68,6 +73,11 @@ class Member:
         return max(filter(None, (self.transcript.last_at, self.meta.get("ended_at"))), default=None)
 
     @property
+    def tells_something(self) -> bool:
+        """Claude Code also keeps files of titles and settings, of which nobody can say when anything happened."""
+        return self.began_at is not None or bool(self.transcript.requests or self.transcript.waiting)
+
+    @property
     def times(self) -> str | None:
         """A mark, if they were concluded."""
         return APPROXIMATE if self.meta.get("began_at") or self.transcript.first_at is None else None
@@ -96,8 +106,13 @@ class SessionRows:
 
 
 def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> SessionRows:
-    """All rows of a session, parents before children. `at` is now: it tells a turn that goes on from one that was left."""
-    found = {member.key: member for member in members}
+    """All rows of a session, parents before children; none, if nothing happened in it.
+
+    `at` is now: it tells a turn that goes on from one that was left.
+    """
+    found = {member.key: member for member in members if member.tells_something}
+    if not found:
+        return SessionRows({}, [], [], [], {})
     if None not in found:
         found[None] = Member(_stand_in(session_id, found.values()))
     _identify_sidechains(found)
@@ -205,7 +220,7 @@ def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | N
     """State, reason and time of the end, as far as the transcript tells."""
     transcript, last = member.transcript, member.transcript.last_request
     ended_at = member.ended_at or at
-    if transcript.is_missing and at - ended_at > _SILENCE:
+    if transcript.is_missing and at - ended_at > SILENCE:
         return "cancelled", "Its own transcript is not there.", ended_at
     if transcript.failure is not None:
         return "failed", transcript.failure, ended_at
@@ -213,7 +228,7 @@ def _ending(member: Member, at: datetime) -> tuple[str, str | None, datetime | N
         return "cancelled", "Interrupted by the user.", ended_at
     if member.meta.get("finished") or (last and last.stop_reason in _FINAL_REASONS and not transcript.is_asked):
         return "completed", None, ended_at
-    if at - ended_at > _SILENCE:
+    if at - ended_at > SILENCE:
         return "cancelled", "The transcript ends in the middle of a turn.", ended_at
     return "planning" if transcript.permission_mode == "plan" else "executing", None, None
 

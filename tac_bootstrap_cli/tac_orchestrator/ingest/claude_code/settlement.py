@@ -37,13 +37,13 @@ async def settle(database: Database, main_id: str) -> None:
 
 
 async def _rest(database: Database, main: Agent, key: str, reported: Values) -> Values:
-    """Cost and tokens that the requests do not account for; nothing, once all of them have a cost."""
+    """Cost and tokens that the requests do not account for; nothing, once all that are known have a cost."""
     session: Any = (main.context or {}).get("claude_session")
     agents = await database.agents.list(session_id=main.session_id, limit=MAX_PAGE)
     ours = {agent.id for agent in agents if (agent.context or {}).get("claude_session") == session}
     prompts = await database.prompts.list(session_id=main.session_id, limit=MAX_PAGE)
     requests = [prompt for prompt in prompts if prompt.agent_id in ours and prompt.id != key]
-    if not any(prompt.cost_usd is None and prompt.status == "completed" for prompt in requests):
+    if requests and not any(prompt.cost_usd is None and prompt.status == "completed" for prompt in requests):
         return {}
     cost = Decimal(str(reported["total_cost_usd"])) - sum((prompt.cost_usd or Decimal(0) for prompt in requests), Decimal(0))
     if cost < _ROUNDING:

@@ -1,7 +1,8 @@
 """Reads what `claude -p --output-format stream-json` prints: the lines of a transcript, with less in them.
 
 An answer's output tokens are not final here, so that they count as unknown, unless the stream holds the model's own events.
-Answers have no time in older versions; of an agent deeper than a sub-agent no more is told than that there was one. The last result tells what the process cost as a whole.
+Older versions give no times. Of an agent deeper than a sub-agent it says no more than that there was one. The last result tells
+what the process cost as a whole.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Stream:
 
     def members(self) -> list[Member]:
         """The agents that appear, the session's own among them."""
+        self._transcript({})
         found = list[Member]()
         for key, transcript in self.transcripts.items():
             found.append(

@@ -1,0 +1,402 @@
+"""What real folders of transcripts hold beside transcripts, and what happens to them while somebody reads."""
+# ruff: noqa: ASYNC240 - nothing else runs in the loop of a test
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import tracemalloc
+from collections.abc import AsyncGenerator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tac_orchestrator import Database
+from tac_orchestrator.ingest.claude_code import default_folders, import_claude_code
+from tac_orchestrator.ingest.claude_code.importer import OpenFiles
+
+from .samples import SAMPLES, contents, expected, lines_of, main_transcript, projects, transcript_files, write_lines
+
+SUBAGENTS = "claude-code-subagents"
+ASYNC = "claude-code-2.1.330-async-subagents"
+BASIC = "claude-code-basic"
+COMMAND = "<command-name>/{0}</command-name>\n<command-message>{0}</command-message>\n<command-args></command-args>"
+
+
+@pytest.fixture
+async def other(tmp_path: Path) -> AsyncGenerator[Database]:
+    async with Database.open(tmp_path / "other.db") as database:
+        yield database
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return tmp_path / "projects"
+
+
+@pytest.fixture
+def transcript(copied: Path) -> Path:
+    """A copy of a session's own file."""
+    path = copied / "p" / main_transcript(BASIC).name
+    path.parent.mkdir(parents=True)
+    shutil.copy(main_transcript(BASIC), path)
+    return path
+
+
+def said(text: str, number: int, **more: Any) -> dict[str, Any]:
+    at = f"2027-01-01T00:{number:02}:00.000Z"
+    return {"type": "user", "uuid": f"line {number}", "timestamp": at, "message": {"role": "user", "content": text}, **more}
+
+
+def answered(text: str, number: int, usage: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    message = {
+        "id": f"msg_01OfThisTestAndNoOther{number:04}",
+        "model": "claude-opus-4-8",
+        "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": text}],
+        "usage": usage or {"input_tokens": 10, "output_tokens": 5},
+    }
+    at = f"2027-01-01T00:{number:02}:00.000Z"
+    return {"type": "assistant", "uuid": f"line {number}", "timestamp": at, "message": {**message, **more}}
+
+
+async def imported(db: Database, folder: Path, *lines: dict[str, Any]) -> Path:
+    path = write_lines(folder / "p" / "00000000-0000-4000-8000-000000000001.jsonl", lines)
+    await import_claude_code(db, [path])
+    return path
+
+
+# As it grows
+
+
+def line_by_line(name: str, seed: int) -> Iterator[tuple[Path, bytes]]:
+    """The lines of all files of a session, of each in their order, of different files in any."""
+    left = {path: path.read_bytes().splitlines(keepends=True) for path in transcript_files(name)}
+    chance = random.Random(seed)
+    while left:
+        path = chance.choice(list(left))
+        yield path.relative_to(projects(name)), left[path].pop(0)
+        left = {path: lines for path, lines in left.items() if lines}
+
+
+def copy_metas(name: str, folder: Path) -> None:
+    for meta in projects(name).rglob("*.meta.json"):
+        place = folder / meta.relative_to(projects(name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(meta, place)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("metas", ["first", "last"])
+async def test_a_session_that_is_read_while_it_is_written_ends_the_same(
+    db: Database, other: Database, copied: Path, name: str, metas: str
+) -> None:
+    if metas == "first":
+        copy_metas(name, copied)
+    for file, line in line_by_line(name, seed=len(name)):
+        place = copied / file
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("ab") as stream:
+            stream.write(line)
+        await import_claude_code(db, [place])
+    copy_metas(name, copied)
+    await import_claude_code(db, [copied])
+    await import_claude_code(other, [projects(name)])
+    assert await contents(db) == await contents(other)
+
+
+async def test_sub_agents_with_the_same_task_are_told_apart(db: Database, copied: Path) -> None:
+    """By their calls' results, or, before those have come, by the order in which they began."""
+    shutil.copytree(projects(SUBAGENTS), copied)
+    for path in copied.rglob("*.jsonl"):
+        text = path.read_text()
+        for task in ("SUMMARYTASK: summarise README.md in one line.", "REVIEWTASK: review src/app.py and report defects."):
+            text = text.replace(task, "Do it.")
+        path.write_text(text.replace('"agentId"', '"agentIdOfAnother"') if "subagents" not in path.parts else text)
+    for meta in copied.rglob("*.meta.json"):
+        meta.unlink()
+    await import_claude_code(db, [copied])
+    assert len(await db.agents.list()) == expected(SUBAGENTS)["agents"]
+
+
+# Turns that no request follows
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [COMMAND.format("exit"), "<local-command-stdout>Bye!</local-command-stdout>"],
+        ["Caveat: The messages below were generated by the user while running local commands.", COMMAND.format("model")],
+        ["<bash-input>ls</bash-input>", "<bash-stdout>src</bash-stdout><bash-stderr></bash-stderr>"],
+    ],
+)
+async def test_what_claude_code_does_by_itself_leaves_a_session_completed(db: Database, copied: Path, lines: list[str]) -> None:
+    if lines[-1] == COMMAND.format("model"):
+        lines = [*lines, "<local-command-stdout>Set model to opus</local-command-stdout>"]
+    told = [said(text, 2 + number) for number, text in enumerate(lines)]
+    await imported(db, copied, said("Hello", 0), answered("Hello!", 1), *told)
+    (agent,) = await db.agents.list()
+    assert (agent.status, agent.error_message) == ("completed", None)
+
+
+async def test_a_command_of_claude_codes_own_is_not_what_the_next_request_answers(db: Database, copied: Path) -> None:
+    local = [said(COMMAND.format("model"), 2), said("<local-command-stdout>Set model</local-command-stdout>", 3)]
+    await imported(db, copied, said("Hello", 0), answered("Hello!", 1), *local, said("And now?", 4), answered("Now.", 5))
+    prompt = (await db.prompts.list(limit=1))[0]
+    assert (prompt.prompt_type, prompt.prompt_text) == ("followup", "And now?")
+
+
+async def test_no_answer_that_was_asked_for_ends_a_session(db: Database, copied: Path) -> None:
+    silent = answered("No response requested.", 3, model="<synthetic>")
+    resumed = said("Continue from where you left off.", 2, isMeta=True)
+    await imported(db, copied, said("Hello", 0), answered("Hello!", 1), resumed, silent)
+    (agent,) = await db.agents.list()
+    assert (agent.status, len(await db.prompts.list())) == ("completed", 1)
+
+
+async def test_a_turn_that_a_hook_did_not_let_end_is_a_correction(db: Database, copied: Path) -> None:
+    feedback = said("Stop hook feedback:\nThe tests fail.", 2, isMeta=True)
+    await imported(db, copied, said("Hello", 0), answered("Done.", 1), feedback, answered("Now done.", 3))
+    assert (await db.prompts.list(limit=1))[0].prompt_type == "correction"
+
+
+async def test_a_compaction_is_a_milestone_and_its_summary_no_request(db: Database, copied: Path) -> None:
+    boundary = {"type": "system", "subtype": "compact_boundary", "uuid": "b", "compactMetadata": {"trigger": "auto"}}
+    summary = said("This session is being continued …", 2, isCompactSummary=True)
+    await imported(db, copied, said("Hello", 0), answered("Hello!", 1), boundary, summary, answered("On we go.", 3))
+    assert [log.details for log in await db.agent_logs.list(log_type="milestone")] == [
+        {"times": "approximate", "trigger": "auto"}
+    ]
+    assert len(await db.prompts.list()) == 2
+
+
+async def test_a_request_that_is_tried_again_is_a_matter_of_performance(db: Database, copied: Path) -> None:
+    error = {"status": 529, "error": {"type": "overloaded_error"}}
+    retry = {"type": "system", "subtype": "api_error", "uuid": "r", "error": error, "retryAttempt": 1, "retryInMs": 600}
+    await imported(db, copied, said("Hello", 0), {**retry, "timestamp": "2027-01-01T00:00:01Z"}, answered("Hello!", 1))
+    (log,) = await db.agent_logs.list(log_type="performance")
+    assert (log.log_level, log.details) == (
+        "WARNING",
+        {"attempt": 1, "status": 529, "error": "overloaded_error", "delay_ms": 600},
+    )
+
+
+# Usage
+
+
+async def test_cache_that_is_kept_for_an_hour_has_its_own_price(db: Database, copied: Path) -> None:
+    usage = {"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 1000, "cache_read_input_tokens": 100}
+    hour = {**usage, "cache_creation": {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 0}}
+    await imported(db, copied, said("A", 0), answered("a", 1, usage), said("B", 2), answered("b", 3, hour))
+    later, earlier = await db.prompts.list()
+    assert (later.tokens_input, later.tokens_cache_write, later.tokens_cache_write_1h) == (1110, 1000, 1000)
+    assert (earlier.tokens_cache_write_1h, later.cost_usd) == (0, (earlier.cost_usd or 0) + Decimal("0.00375"))
+
+
+async def test_a_model_with_a_long_context_is_the_model(db: Database, copied: Path) -> None:
+    await imported(db, copied, said("A", 0), answered("a", 1, model="claude-opus-4-8[1m]"))
+    (prompt,) = await db.prompts.list()
+    assert (prompt.model_used, prompt.cost_usd is None) == ("claude-opus-4-8", False)
+
+
+# Damaged and hostile files
+
+
+async def test_bytes_that_are_no_text_cost_a_sign_and_not_the_request(db: Database, transcript: Path) -> None:
+    transcript.write_bytes(transcript.read_bytes().replace(b"issue", b"iss\xffue"))
+    assert (await import_claude_code(db, [transcript])).skipped_lines == 0
+    assert len(await db.prompts.list()) == expected(BASIC)["llm_calls"]
+
+
+async def test_zeros_that_a_crash_left_in_a_file_cost_nothing(db: Database, transcript: Path) -> None:
+    first, rest = transcript.read_bytes().split(b"\n", 1)
+    transcript.write_bytes(first + b"\n" + b"\0" * 4096 + rest)
+    assert (await import_claude_code(db, [transcript])).skipped_lines == 0
+    assert len(await db.prompts.list()) == expected(BASIC)["llm_calls"]
+
+
+async def test_a_line_of_fifty_megabytes_is_stored(db: Database, copied: Path) -> None:
+    await imported(db, copied, said("x" * 50_000_000, 0), answered("Long.", 1))
+    (prompt,) = await db.prompts.list()
+    assert prompt.prompt_text.startswith("xxx")
+
+
+async def test_a_line_that_is_too_long_is_counted_and_not_held(
+    db: Database, transcript: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tac_orchestrator.ingest.claude_code.transcript._LONGEST_LINE", 100_000)
+    huge = json.dumps(said("x" * 1_000_000, 0)).encode()
+    transcript.write_bytes(huge + b"\n" + transcript.read_bytes())
+    assert (await import_claude_code(db, [transcript])).skipped_lines == 1
+    assert len(await db.prompts.list()) == expected(BASIC)["llm_calls"]
+
+
+async def test_a_circle_of_links_is_not_followed(db: Database, copied: Path) -> None:
+    shutil.copytree(projects(SUBAGENTS), copied)
+    (copied / "again").symlink_to(copied)
+    next(copied.glob("*/*/subagents")).joinpath("up").symlink_to(copied)
+    assert (await import_claude_code(db, [copied])).sessions == 1
+    assert len(await db.prompts.list()) == expected(SUBAGENTS)["llm_calls"]
+
+
+async def test_things_that_only_look_like_transcripts_are_passed_over(db: Database, transcript: Path) -> None:
+    os.mkfifo(transcript.with_name("pipe.jsonl"))
+    transcript.with_name("folder.jsonl").mkdir()
+    transcript.with_name("nowhere.jsonl").symlink_to("nothing")
+    transcript.with_name("agent-pipe.jsonl").symlink_to("pipe.jsonl")
+    transcript.with_name("empty.jsonl").touch()
+    write_lines(transcript.with_name("title.jsonl"), [{"type": "summary", "summary": "A title", "leafUuid": "x"}])
+    await import_claude_code(db, [transcript.parent])
+    assert len(await db.prompts.list()) == expected(BASIC)["llm_calls"]
+    assert len(await db.sessions.list()) == 1
+
+
+async def test_a_file_that_cannot_be_read_costs_only_what_it_says(
+    db: Database, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is read once it can be, although nothing else about it has changed."""
+    shutil.copytree(projects(SUBAGENTS), copied)
+    hidden = next(copied.rglob("agent-*.jsonl"))
+    with monkeypatch.context() as patch:
+        refuse_to_open(patch, hidden)
+        report = await import_claude_code(db, [copied])
+        assert (report.unreadable_files, (await db.sessions.list())[0].agent_count) == (1, expected(SUBAGENTS)["agents"] - 1)
+    await import_claude_code(db, [copied])
+    assert (await db.sessions.list())[0].agent_count == expected(SUBAGENTS)["agents"]
+
+
+def refuse_to_open(patch: pytest.MonkeyPatch, hidden: Path) -> None:
+    """Whoever runs the tests may be root, to whom nothing is unreadable."""
+    real = OpenFiles.read
+
+    def read(self: OpenFiles, path: Path, *more: Any) -> Any:
+        if path == hidden:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(self, path, *more)
+
+    patch.setattr(OpenFiles, "read", read)
+
+
+async def test_a_file_that_goes_while_it_is_read_costs_only_what_it_says(
+    db: Database, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(projects(SUBAGENTS), copied)
+    real = OpenFiles.read
+
+    def read(self: OpenFiles, path: Path, *more: Any) -> Any:
+        path.unlink()
+        return real(self, path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenFiles, "read", read)
+        report = await import_claude_code(db, [copied])
+    assert report.unreadable_files == expected(SUBAGENTS)["agents"]
+
+
+# Files that are replaced, and files that go
+
+
+async def test_a_file_that_another_has_replaced_is_read_from_its_beginning(db: Database, transcript: Path) -> None:
+    await import_claude_code(db, [transcript])
+    await imported(db, transcript.parents[1], said("Hello", 0), answered("Hello!", 1))
+    write_lines(transcript, [said("Other", 0), answered("Another!", 3)])
+    await import_claude_code(db, [transcript])
+    assert len(await db.prompts.list()) == expected(BASIC)["llm_calls"] + 2
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_whoever_watches_notices_that_a_file_is_another_one(transcript: Path, *, in_place: bool) -> None:
+    files = OpenFiles(kept=1)
+    files.read(transcript, "s", None)
+    lines = [*lines_of(transcript), answered("More.", 9)]
+    if not in_place:
+        transcript.rename(transcript.with_suffix(".old"))
+    write_lines(transcript, [said("Other", 0), *lines] if in_place else lines)
+    assert len(files.read(transcript, "s", None).transcripts[None].requests) == expected(BASIC)["llm_calls"] + 1
+
+
+def test_whoever_watches_reads_only_what_was_added(transcript: Path) -> None:
+    files = OpenFiles(kept=1)
+    before = files.read(transcript, "s", None)
+    with transcript.open("a") as stream:
+        stream.write(json.dumps(answered("More.", 9)) + "\n")
+    assert files.read(transcript, "s", None) is before
+    assert len(before.transcripts[None].requests) == expected(BASIC)["llm_calls"] + 1
+
+
+async def test_what_claude_code_has_cleared_away_stays(db: Database, other: Database, copied: Path) -> None:
+    shutil.copytree(projects(SUBAGENTS), copied)
+    await import_claude_code(db, [copied])
+    shutil.rmtree(copied)
+    copied.mkdir()
+    assert (await import_claude_code(db, [copied])).sessions == 0
+    await import_claude_code(other, [projects(SUBAGENTS)])
+    assert await contents(db) == await contents(other)
+
+
+async def test_a_session_whose_own_file_has_gone_does_not_change_for_that(db: Database, other: Database, copied: Path) -> None:
+    shutil.copytree(projects(SUBAGENTS), copied)
+    await import_claude_code(db, [copied])
+    next(copied.glob("*/*.jsonl")).unlink()
+    assert (await import_claude_code(db, [copied])).changed_rows == 0
+    await import_claude_code(other, [projects(SUBAGENTS)])
+    assert await contents(db) == await contents(other)
+
+
+async def test_the_session_of_sub_agents_alone_says_that_its_own_file_is_missing(db: Database, copied: Path) -> None:
+    shutil.copytree(projects(SUBAGENTS), copied)
+    next(copied.glob("*/*.jsonl")).unlink()
+    await import_claude_code(db, [copied])
+    (root,) = [agent for agent in await db.agents.list() if agent.parent_agent_id is None]
+    assert (root.status, root.error_message) == ("cancelled", "Its own transcript is not there.")
+
+
+# Where Claude Code keeps them
+
+
+def test_several_folders_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "projects").mkdir(parents=True)
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", f"{tmp_path / 'one'}, {tmp_path / 'two'},,{tmp_path / 'one'},{tmp_path / 'three'}")
+    found = [tmp_path / "one" / "projects", tmp_path / "two" / "projects"]
+    assert default_folders() == found
+    assert default_folders(also_missing=True) == [*found, tmp_path / "three" / "projects"]
+
+
+async def test_both_of_two_folders_are_read(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, name in (("one", SUBAGENTS), ("two", ASYNC)):
+        shutil.copytree(projects(name), tmp_path / folder / "projects")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", f"{tmp_path / 'one'},{tmp_path / 'two'}")
+    assert (await import_claude_code(db)).sessions == 2
+
+
+async def test_the_folder_of_one_session_is_the_session(db: Database, copied: Path) -> None:
+    shutil.copytree(projects(SUBAGENTS), copied)
+    (folder,) = [path for path in copied.glob("*/*") if path.is_dir()]
+    await import_claude_code(db, [folder])
+    assert (await db.sessions.list())[0].prompt_count == expected(SUBAGENTS)["llm_calls"]
+
+
+# Memory
+
+
+async def test_memory_does_not_grow_with_the_number_of_sessions(db: Database, copied: Path) -> None:
+    async def peak(count: int) -> int:
+        shutil.rmtree(copied, ignore_errors=True)
+        for number in range(count):
+            lines = [said("x" * 200_000, 0), answered("Long.", number, id=f"msg_01ManySessions{count:04}{number:04}")]
+            write_lines(copied / "p" / f"{count:08}-0000-4000-8000-{number:012}.jsonl", lines)
+        tracemalloc.reset_peak()
+        await import_claude_code(db, [copied])
+        return tracemalloc.get_traced_memory()[1]
+
+    tracemalloc.start()
+    try:
+        await peak(5)
+        assert await peak(80) < await peak(20) * 1.5 + 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -56,6 +56,8 @@ class AlreadyExists(OrchestratorError):
 class InvalidRecord(OrchestratorError, ValueError):
     """A value that the store does not take. `field` is its column, where one column is to blame."""
 
+    hint = "Correct the value and try again; the row it belongs to has not been stored."
+
     def __init__(self, kind: str, reason: str, *, field: str | None = None, value: Any = None, hint: str = "") -> None:
         place = f"{kind}.{field}" if field else kind
         super().__init__(f"{place}: {reason}", hint=hint)

@@ -5,8 +5,8 @@ does not. Parameters are `:named`.
 
 A list has a `{filters}` place. The fragments that may stand there are named after it, `-- list.status --`. The first that is
 asked for chooses the index; the others begin with `{also}`, which keeps SQLite from taking theirs. Where an index leaves out
-the common values, `-- list.status.common --` is for them. `-- list.type.level --` is for two filters that share an index. A list that has chosen already has `{more_filters}`. An update has a
-`{changes}` place.
+the common values, `-- list.status.common --` is for them; `-- list.type.level --` is for two that share an index. A list that
+has chosen already has `{more_filters}`. An update has a `{changes}` place.
 """
 
 from __future__ import annotations

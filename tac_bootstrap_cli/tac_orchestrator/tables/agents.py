@@ -11,7 +11,7 @@ from tac_orchestrator.errors import InvalidRecord, InvalidTransition, NotFound
 from tac_orchestrator.models import Agent, AgentStatus, JsonObject, LogLevel
 from tac_orchestrator.tables.base import Page, Table, new_id, now
 
-ENDED = frozenset(("completed", "failed", "cancelled"))
+ENDED = ("completed", "failed", "cancelled")
 _LEVELS: Mapping[str, LogLevel] = {"failed": "ERROR", "cancelled": "WARNING"}
 
 

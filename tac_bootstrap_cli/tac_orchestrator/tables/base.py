@@ -184,13 +184,16 @@ class Table(Generic[M]):
         wanted = {name: self._checked_filter(name, value) for name, value in filters.items() if value is not None}
         if before is not None:
             wanted["before"] = self._key(before)
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidRecord(self.kind, f"a page has 1 to {MAX_PAGE} rows", field="limit", value=limit)
+        self._check_limit(limit)
         query = self._chosen_list(wanted)
         rows = await self._fetch(query, **wanted, limit=limit)
         if not rows and before is not None:
             await self.get(before)
         return [self._row(row) for row in rows]
+
+    def _check_limit(self, limit: int) -> None:
+        if type(limit) is not int or not 1 <= limit <= MAX_PAGE:
+            raise InvalidRecord(self.kind, f"a page has 1 to {MAX_PAGE} rows", field="limit", value=limit)
 
     def _chosen_list(self, wanted: Mapping[str, Any]) -> Query:
         names = self._fragments(wanted)
@@ -222,17 +225,26 @@ class Table(Generic[M]):
 def invalid(kind: str, error: ValidationError, *, field: str | None = None) -> OrchestratorError:
     """The first thing that is wrong with a record."""
     first = error.errors(include_url=False)[0]
-    place = field or ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        reason = "there is no such column"
-    elif first["type"] == "timezone_aware":
-        reason = "a time needs its time zone; datetime.now(UTC) has one"
-    elif first["type"] == "string_unicode":
-        reason = "the text is not valid Unicode; text.encode('utf-8', 'replace').decode() makes it so"
-    elif first["type"] == "string_pattern_mismatch":
-        reason = "this is not a UUID"
-    return InvalidRecord(kind, reason, field=place, value=first["input"])
+    reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    hint = _HINTS.get(first["type"], "")
+    return InvalidRecord(kind, reason, field=field or str(first["loc"][0]), value=first["input"], hint=hint)
+
+
+_REASONS = {
+    "extra_forbidden": "there is no such column",
+    "timezone_aware": "a time needs its time zone",
+    "string_unicode": "the text is not valid Unicode",
+    "string_pattern_mismatch": "this is not a UUID",
+}
+_HINTS = {
+    "extra_forbidden": "What no column is for fits into `details`, where the table has them.",
+    "timezone_aware": "datetime.now(UTC) has one; value.replace(tzinfo=UTC) says that a time was meant as UTC.",
+    "string_unicode": "text.encode('utf-8', 'replace').decode() makes it so.",
+    "string_pattern_mismatch": "str(uuid.uuid4()) makes one; names go into the columns for names.",
+    "string_too_long": "Keep it in a file, and record the path of the file.",
+    "greater_than_equal": "None stands for what is not known.",
+    "finite_number": "None stands for what is not known.",
+}
 
 
 _TIME: TypeAdapter[datetime] = TypeAdapter(Time)

@@ -26,7 +26,7 @@ from tac_orchestrator.models import (
 )
 from tac_orchestrator.tables.base import Page, Sink, Table, new_id, now
 
-_ENDED = frozenset(("completed", "failed", "cancelled"))
+_ENDED = ("completed", "failed", "cancelled")
 _TOKENS = ("tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write", "tokens_cache_write_1h")
 _DECIDES_COST = frozenset((*_TOKENS, "model_used", "cost_usd", "status"))
 

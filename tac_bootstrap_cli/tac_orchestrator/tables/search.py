@@ -5,14 +5,17 @@ Recording does not pay for the index; whoever searches brings it up to date firs
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from tac_orchestrator.engines.base import RawRow
-from tac_orchestrator.errors import InvalidRecord
+from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly, InvalidRecord
 from tac_orchestrator.models import SearchHit
 from tac_orchestrator.tables.base import Page, Table
+
+_LOG = logging.getLogger("tac_orchestrator")
 
 _ENTITIES = ("prompt", "agent_log", "system_log")
 _ROWS_A_STEP = {"prompt": 500, "agent_log": 5000, "system_log": 5000}
@@ -35,11 +38,16 @@ class Search(Table[SearchHit]):
     async def find(self, words: str, *, limit: int = 50) -> Page[SearchHit]:
         """The newest rows with all of these words. `"a phrase"`, `begin*`, `-without` and `OR` mean what they mean elsewhere.
 
-        Brings the index up to date first. Raises InvalidRecord if there is no word to look for.
+        Brings the index up to date first; where the store cannot be written to, what is new is left out, and a warning says so.
+        Raises InvalidRecord if there is no word to look for.
         """
-        async for _ in self.catch_up():
-            pass
+        self._check_limit(limit)
         values = {"words": match_expression(words), "limit": limit}
+        try:
+            async for _ in self.catch_up():
+                pass
+        except (DatabaseReadOnly, DatabaseFull, DatabaseBusy) as error:
+            _LOG.warning("the search leaves out what was written since the last one: %s", error)
         rows = [raw for entity in _ENTITIES for raw in await self._fetch(self._queries[f"find_{entity}"], **values)]
         rows.sort(key=lambda raw: str(raw["created_at"]), reverse=True)
         return [self._row(raw) for raw in rows[:limit]]

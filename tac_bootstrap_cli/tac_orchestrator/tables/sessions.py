@@ -38,6 +38,7 @@ class Sessions(Table[Session]):
 
     async def matching(self, prefix: str, *, limit: int = 2) -> Page[str]:
         """The ids of the sessions that begin so; the newest first."""
+        self._check_limit(limit)
         values = {"first": prefix, "last": prefix + chr(sys.maxunicode), "limit": limit}
         return [raw["session_id"] for raw in await self._fetch(self._queries["matching"], **values)]
 

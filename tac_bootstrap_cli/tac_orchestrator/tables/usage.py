@@ -28,6 +28,7 @@ class Usages(Table[Usage]):
         """
         if group not in get_args(Group):
             raise InvalidRecord(self.kind, f"it takes {', '.join(get_args(Group))}", field="group", value=group)
+        self._check_limit(limit)
         first = self._checked_filter("since", since or _EVER[0])
         last = min(self._checked_filter("until", until or _EVER[1]), _EVER[1]) + timedelta(days=1)
         values = {"since": first.date().isoformat(), "until": last.date().isoformat(), "limit": limit}

@@ -41,6 +41,8 @@ class Readers:
 
     async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
         """SQL that somebody has typed: what is wrong with it is not the store's fault."""
+        if "\0" in sql:
+            raise InvalidRecord("query", "SQL holds no NUL character", value=sql)
         try:
             async with self._connection() as connection:
                 return await _rows(connection, sql, dict(values))

@@ -31,6 +31,7 @@ from tac_orchestrator.tables.prompts import Prompts
 from tac_orchestrator.tables.search import Search
 from tac_orchestrator.tables.sessions import Sessions
 from tac_orchestrator.tables.sources import Sources
+from tac_orchestrator.tables.spans import Spans
 from tac_orchestrator.tables.system_logs import SystemLogs
 from tac_orchestrator.tables.usage import Usages
 from tac_orchestrator.writer import Writer
@@ -50,6 +51,8 @@ class Transaction:
         self.prompts = Prompts(engine, sink)
         self.agent_logs = AgentLogs(engine, sink)
         self.system_logs = SystemLogs(engine, sink)
+        self.sources = Sources(engine, sink)
+        self.spans = Spans(engine, sink)
 
 
 class Database:
@@ -84,6 +87,7 @@ class Database:
         self.feed = Feed(self._engine)
         self.leases = Leases(self._engine, self._writer)
         self.sources = Sources(self._engine, self._writer)
+        self.spans = Spans(self._engine, self._writer)
         self.agents.leases = self.leases
         self.agents.settings = settings
         self.agents.recorder = Recorder(

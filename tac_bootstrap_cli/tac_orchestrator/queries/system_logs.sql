@@ -32,3 +32,15 @@ DELETE FROM system_logs WHERE id = :id
 -- delete_older --
 -- In pieces, so that no writer waits long.
 DELETE FROM system_logs WHERE id IN (SELECT id FROM system_logs WHERE created_at < :until ORDER BY created_at LIMIT :limit)
+
+-- known --
+-- Which of these records have been made a log already.
+SELECT system_logs.* FROM (VALUES (:source_key)) AS wanted JOIN system_logs ON system_logs.source_key = wanted.column1
+
+-- save --
+-- What a source says of an event, in full.
+INSERT INTO system_logs (log_level, component, message, details, created_at, source_key)
+VALUES (:log_level, :component, :message, :details, :created_at, :source_key)
+ON CONFLICT (source_key) WHERE source_key IS NOT NULL DO UPDATE SET
+    log_level = excluded.log_level, component = excluded.component, message = excluded.message, details = excluded.details,
+    created_at = excluded.created_at

@@ -1,0 +1,34 @@
+-- of_traces --
+-- All that is known of some traces.
+SELECT spans.trace_id, spans.span_id, spans.parent_span_id, spans.details
+FROM (VALUES (:trace_id)) AS wanted JOIN spans ON spans.trace_id = wanted.column1
+
+-- traces_of --
+-- The traces that tell of the same answers.
+SELECT DISTINCT spans.trace_id
+FROM (VALUES (:response_id)) AS wanted JOIN spans ON spans.response_id = wanted.column1
+
+-- is_all_of_trace --
+-- Finds something only if nobody has added to the trace meanwhile.
+SELECT 1 AS is_all WHERE (SELECT COUNT(*) FROM spans WHERE trace_id = :trace_id) = :span_count
+
+-- is_all_of_answer --
+SELECT 1 AS is_all WHERE (SELECT COUNT(*) FROM spans WHERE response_id = :response_id) = :span_count
+
+-- save --
+INSERT INTO spans (trace_id, span_id, parent_span_id, response_id, details, received_at)
+VALUES (:trace_id, :span_id, :parent_span_id, :response_id, :details, :received_at)
+ON CONFLICT (trace_id, span_id) DO UPDATE SET
+    parent_span_id = excluded.parent_span_id, response_id = excluded.response_id, details = excluded.details
+
+-- drop_agent --
+DELETE FROM agents WHERE id = :id
+
+-- drop_prompt --
+DELETE FROM prompts WHERE id = :id
+
+-- drop_agent_log --
+DELETE FROM agent_logs WHERE source_key = :source_key
+
+-- drop_system_log --
+DELETE FROM system_logs WHERE source_key = :source_key

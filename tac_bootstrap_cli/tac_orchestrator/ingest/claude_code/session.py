@@ -1,8 +1,8 @@
 """From the transcripts of one Claude Code session to agents, prompts and logs.
 
-A prompt is a request to the model, a tool's use is a log. There are no logs of changes of state or of costs: a transcript is read
-when it is over, or half way, and its rows must not tell when that was; the agent's and the prompts' own columns say it all.
-An agent that is planning is one whose permission mode is `plan`; none is ever reviewing, for no line says so.
+A prompt is a request to the model, a tool's use is a log. There are no logs of changes of state or of costs: a transcript is
+read when it is over, or half way, and its rows must not tell when that was; the agent's and the prompts' own columns say it
+all. An agent that is planning is one whose permission mode is `plan`; none is ever reviewing, for no line says so.
 """
 
 from __future__ import annotations

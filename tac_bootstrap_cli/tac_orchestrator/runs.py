@@ -272,7 +272,7 @@ class AgentRun:
         if self._ended:
             return
         agents, logs = self._recorder.agents, self._recorder.agent_logs
-        if error is None:
+        if error is None or _is_orderly(error):
             ending, statements = "completed", agents.status_statements(self.id, status="completed")
         else:
             ending = ending_of(error)
@@ -420,6 +420,11 @@ async def _while_raising(write: Awaitable[None]) -> None:
         await write
     except OrchestratorError as error:
         _LOG.warning("the end is not recorded: %s", error)
+
+
+def _is_orderly(error: BaseException) -> bool:
+    """A script that ends with `sys.exit()` has done what it was to do."""
+    return isinstance(error, SystemExit) and error.code in {None, 0}
 
 
 def ending_of(error: BaseException) -> Ending:

@@ -293,6 +293,17 @@ async def test_children_may_run_side_by_side(db: Database, builder: Orchestrator
     assert sorted(child.context["number"] for child in children if child.context) == list(range(8))
 
 
+@pytest.mark.parametrize(("code", "ending"), [(None, "completed"), (0, "completed"), (3, "failed"), ("no plan", "failed")])
+async def test_a_script_that_exits_ends_as_its_code_says(
+    db: Database, builder: OrchestratorAgent, code: int | str | None, ending: str
+) -> None:
+    with pytest.raises(SystemExit):
+        async with db.agents.run(builder, session_id="issue-42"):
+            raise SystemExit(code)
+
+    assert [ending] == [agent.status for agent in await db.agents.list(session_id="issue-42")]
+
+
 async def test_a_child_s_failure_that_is_caught_leaves_its_parent_well(db: Database, builder: OrchestratorAgent) -> None:
     async with db.agents.run(builder, session_id="issue-42") as run:
         with pytest.raises(Mishap):

@@ -20,6 +20,7 @@ from tac_orchestrator.errors import (
     AlreadyExists,
     DatabaseCorrupt,
     DatabaseFull,
+    DatabaseReadOnly,
     DatabaseUnavailable,
     InvalidSetting,
     NotFound,
@@ -79,7 +80,7 @@ async def backup(
 
     def work(report: Progress) -> Backup:
         present_version(db.engine)
-        with _explaining(target or store.parent / _FOLDER):
+        with _explaining(target or store.parent / _FOLDER, _OTHER_DISK):
             if target is None:
                 return _back_up_and_tidy(db.engine, store, keep, report)
             return _back_up(db.engine, target.expanduser().absolute(), report)
@@ -133,8 +134,8 @@ def _back_up(engine: Engine, path: Path, report: Progress) -> Backup:
     at = datetime.now(UTC)
     try:
         contents = engine.back_up(path, report)
-    except DatabaseFull as error:
-        raise DatabaseFull(str(path), error.reason, hint=_OTHER_DISK) from error
+    except (DatabaseFull, DatabaseReadOnly) as error:  # what is written to is not the store
+        raise type(error)(str(path), error.reason, hint=_OTHER_DISK) from error
     return Backup(path, path.stat().st_size, at, contents.inspection.version, contents.rows, contents.orphans)
 
 
@@ -147,7 +148,7 @@ def _back_up_and_tidy(engine: Engine, store: Path, keep: timedelta, report: Prog
     return Backup(made.path, made.size, made.made_at, made.schema_version, made.rows, made.orphans, tuple(old))
 
 
-_OTHER_DISK = "Free some space, or name a file on another disk: `tac-orch backup TARGET`."
+_OTHER_DISK = "Make room for it, or name a file elsewhere: `tac-orch backup TARGET`."
 
 
 def _back_up_with_time(engine: Engine, store: Path, folder: Path, report: Progress) -> Backup:
@@ -158,11 +159,11 @@ def _back_up_with_time(engine: Engine, store: Path, folder: Path, report: Progre
 
 
 @contextmanager
-def _explaining(path: Path) -> Generator[None]:
+def _explaining(path: Path, hint: str = "") -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise DatabaseUnavailable(str(error.filename or path), error.strerror or str(error)) from error
+        raise DatabaseUnavailable(str(error.filename or path), error.strerror or str(error), hint=hint) from error
 
 
 def _folder_of(store: Path) -> Path:

@@ -27,7 +27,7 @@ _TOTALS = {
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """`from_version` is None for a store that was not there. `snapshot` is a copy of what was there, if that held data."""
+    """`from_version` is None for a new store. `snapshot` is a copy of what was there, if that held data."""
 
     path: Path
     from_version: int | None
@@ -104,7 +104,7 @@ async def analyze(db: Database) -> None:
 
 def _migrate(engine: Engine) -> Migrated:
     found = engine.inspect()
-    before = None if found is None else version_of(engine, found)
+    before = None if found is None or found.is_empty else version_of(engine, found)
     return Migrated(Path(engine.target), before, len(migrations()), prepare(engine))
 
 

@@ -122,13 +122,15 @@ class _Pruner:
         return self._planned.after({**dict.fromkeys(_KEPT_OF, 0), **self._removed, "sessions": self._sessions})
 
     async def _remove_session(self, session_id: str) -> None:
+        before = self._removed["agents"]
         try:
             for kind in _KEPT_OF:
                 while ids := await self._some(kind, session_id):
                     await self._remove(kind, session_id, ids)
         except NotFound:  # it lives again
             return
-        self._sessions += not await _fetch(self._db, "is_left", session_id=session_id)
+        is_ours = self._removed["agents"] > before  # and not that of another who prunes at the same time
+        self._sessions += is_ours and not await _fetch(self._db, "is_left", session_id=session_id)
 
     async def _some(self, kind: _Kind, session_id: str) -> list[Any]:
         """Some of the session's rows. Agents go after their children, or together with them: one that lost its parent to an

@@ -180,6 +180,28 @@ async def test_a_link_in_the_place_of_the_store_is_not_followed(copy, tmp_path):
     assert not (tmp_path / "elsewhere.db").exists()
 
 
+_FULL = """
+import resource, sys
+from pathlib import Path
+from tac_orchestrator import DatabaseUnavailable, Database
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]),) * 2)
+try:
+    Database.open(sys.argv[2]).engine.restore(Path(sys.argv[1]), Path(sys.argv[3]))
+except DatabaseUnavailable:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("room", [50_000, 300_000])
+async def test_a_disk_that_fills_up_leaves_the_old_store(copy, path, python, room):
+    assert copy.stat().st_size > room
+    assert python(_FULL, copy, path, path.with_name("aside.db"), room).wait() == 7
+    assert "after the backup" in await _sessions(path)
+    assert await _is_sound(path)
+    assert list(path.parent.glob("*.partial*")) == []
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -213,6 +213,17 @@ async def test_agents_that_are_their_own_ancestors_go_too(db, path, past, totals
     assert await totals(db) == before
 
 
+async def test_two_that_prune_at_once_remove_each_session_once(db, path, past, totals):
+    await past(sessions=12, agents=3, prompts=40, logs=300)
+    before = await totals(db)
+    async with Database.open(path) as other:
+        both = await asyncio.gather(prune(db, timedelta(0)), prune(other, timedelta(0)))
+    assert sum(removed.sessions for removed in both) == 12
+    assert sum(removed.agents for removed in both) == 36
+    assert await totals(db) == before
+    assert await _faults(db) == []
+
+
 async def test_old_system_logs_go(db, past):
     await past()
     await prune(db, DAYS)

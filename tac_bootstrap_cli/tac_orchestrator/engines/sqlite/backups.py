@@ -19,7 +19,7 @@ from tac_orchestrator.engines.sqlite.files import make_folder, make_private, sid
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.engines.sqlite.maintenance import contents_of, examine, processes_with, reporting
 from tac_orchestrator.engines.sqlite.turns import Turns
-from tac_orchestrator.errors import DatabaseBusy, DatabaseCorrupt
+from tac_orchestrator.errors import DatabaseBusy, DatabaseCorrupt, DatabaseFull
 from tac_orchestrator.settings import Settings
 
 _PAGES_A_STEP = 2000
@@ -134,12 +134,23 @@ def _restore_into(source: Path, path: Path, aside: Path, settings: Settings, pro
         with new_file(aside, _SIDE_FILES) as partial, closing(sqlite.connect(partial, isolation_level=None)) as writer:
             _pour(store, writer, part(progress, 0, 2))
             writer.execute("PRAGMA journal_mode = DELETE")
-        with closing(open_probe(source, settings)) as reader:
+        with _not_kept_in_vain(aside), closing(open_probe(source, settings)) as reader:
             if _page_size(reader) == _page_size(store):
                 _pour(reader, store, part(progress, 1, 2))
                 return
             with _resized(reader, path, _page_size(store)) as fitting:
                 _pour(fitting, store, part(progress, 1, 2))
+
+
+@contextmanager
+def _not_kept_in_vain(aside: Path) -> Generator[None]:
+    """On a full disk, a copy of what is still there would only be in the way. After other errors it may be all there is."""
+    try:
+        yield
+    except sqlite.Error as error:
+        if isinstance(translated(error, ""), DatabaseFull):
+            aside.unlink(missing_ok=True)
+        raise
 
 
 def _look_into(path: Path, settings: Settings) -> None:

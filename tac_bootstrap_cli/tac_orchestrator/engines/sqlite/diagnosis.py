@@ -45,10 +45,11 @@ def diagnose(path: Path, settings: Settings) -> list[Finding]:
         with closing(open_reader(path, settings)) as connection:
             findings += _content(connection, path)
         findings.append(_lock(path))
-    except sqlite.Error as error:
+    except (sqlite.Error, OSError) as error:
         reason = translated(error, str(path))
         name = "damage" if isinstance(reason, DatabaseCorrupt) else "lock" if isinstance(reason, DatabaseBusy) else "file"
-        findings.append(Finding(name, "error", str(reason), reason.hint))
+        if name != "file" or findings[1].state == "ok":  # else that is why
+            findings.append(Finding(name, "error", str(reason), reason.hint))
     return findings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 from tac_orchestrator.engines.sqlite.library import sqlite
@@ -82,7 +83,7 @@ def _of_storage(name: str, text: str, target: str) -> OrchestratorError:
 
 def _of_file_system(error: OSError, target: str) -> OrchestratorError:
     reason = error.strerror or str(error)
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return DatabaseReadOnly(target, reason)
     if error.errno in {28, 122}:  # ENOSPC, EDQUOT
         return DatabaseFull(target, reason)

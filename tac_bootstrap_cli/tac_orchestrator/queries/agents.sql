@@ -60,7 +60,7 @@ UPDATE agents SET {changes} WHERE id = :id
 -- log_resume --
 INSERT INTO agent_logs (agent_id, log_level, log_type, message, created_at)
 SELECT agents.id, 'INFO', 'state_change', agents.status || ' → executing', :created_at
-FROM agents WHERE agents.id = :id
+FROM agents WHERE agents.id = :id AND agents.status <> 'executing'
 
 -- resume --
 -- The one way back from an end.

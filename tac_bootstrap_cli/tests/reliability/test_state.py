@@ -1,0 +1,574 @@
+"""The store beside a plain model of it: whatever is done, in whatever order, both hold the same.
+
+After each step the rows, the totals and the feed of changes are compared. The model is a few dictionaries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from tac_orchestrator import AlreadyExists, Database, InvalidRecord, InvalidTransition, NotFound
+from tac_orchestrator.ops.retention import prune
+from tac_orchestrator.settings import Settings
+
+from .support import faults
+
+T = TypeVar("T")
+
+KINDS = {"planner": "planner", "builder": "builder", "fixer": "builder"}
+SESSIONS = ("one", "two", "three")
+WORKING = ("initializing", "planning", "executing", "reviewing")
+ENDED = ("completed", "failed", "cancelled")
+DAYS = tuple(datetime(2026, 3, day, 12, tzinfo=UTC) for day in (1, 2, 3))
+PRICED = "claude-sonnet-4-5"  # 3 dollars a million tokens of input, 15 of output
+MODELS = (PRICED, "a-model-that-nobody-sells", None)
+TOKENS = ("tokens_input", "tokens_output")
+UNKNOWN = "00000000-0000-4000-8000-00000000dead"
+
+numbers = st.integers(0, 30)
+costs = st.none() | st.integers(0, 10**9).map(lambda number: Decimal(number).scaleb(-8))
+tokens = st.none() | st.integers(0, 5000)
+days = st.sampled_from(DAYS)
+answers = st.fixed_dictionaries({
+    "model_used": st.sampled_from(MODELS), "tokens_input": tokens, "tokens_output": tokens, "cost_usd": costs,
+})  # fmt: skip
+
+
+@dataclass
+class AgentModel:
+    kind: str
+    session_id: str
+    parent: str | None
+    status: str
+    started_at: datetime
+    error: str | None = None
+    context: dict[str, Any] | None = None
+
+
+@dataclass
+class PromptModel:
+    agent: str
+    status: str
+    created_at: datetime
+    model_used: str | None = None
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+    cost_usd: Decimal | None = None
+    source: str | None = None
+    response: str | None = None
+
+    def settle_cost(self) -> None:
+        """What is known of the cost from what else is known."""
+        if self.source == "reported":
+            return
+        if self.status != "completed":
+            self.cost_usd = self.source = None
+        elif self.model_used == PRICED and self.tokens_input is not None and self.tokens_output is not None:
+            self.cost_usd = Decimal(3 * self.tokens_input + 15 * self.tokens_output) / 10**6
+            self.source = "priced"
+        else:
+            self.cost_usd, self.source = None, "unknown"
+
+    def report(self, cost: Decimal | None) -> None:
+        if cost is not None:
+            self.cost_usd, self.source = cost, "reported"
+        self.settle_cost()
+
+
+@dataclass
+class Model:
+    kinds: dict[str, str] = field(default_factory=dict[str, str])
+    agents: dict[str, AgentModel] = field(default_factory=dict[str, AgentModel])
+    prompts: dict[str, PromptModel] = field(default_factory=dict[str, PromptModel])
+    logs: dict[int, tuple[str, str, str]] = field(default_factory=dict[int, tuple[str, str, str]])
+    system_logs: dict[int, str] = field(default_factory=dict[int, str])
+    state_changes: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def change_state(self, key: str, status: str) -> None:
+        agent = self.agents[key]
+        if agent.status != status:
+            self.state_changes.append((key, f"{agent.status} → {status}"))
+        agent.status = status
+
+    def delete_agent(self, key: str) -> None:
+        del self.agents[key]
+        self.prompts = {each: prompt for each, prompt in self.prompts.items() if prompt.agent != key}
+        self.logs = {number: log for number, log in self.logs.items() if log[0] != key}
+        self.state_changes = [change for change in self.state_changes if change[0] != key]
+        for agent in self.agents.values():
+            agent.parent = None if agent.parent == key else agent.parent
+
+    def cost_of(self, key: str) -> Decimal | None:
+        known = [p.cost_usd for p in self.prompts.values() if p.agent == key and p.cost_usd is not None]
+        return sum(known, Decimal()) if known else None
+
+    def totals(self, prompts: list[PromptModel]) -> dict[str, Any]:
+        """What prompts count for, once they have ended or have a cost."""
+        counted = [p for p in prompts if p.cost_usd is not None or p.status in ENDED]
+        known = [p.cost_usd for p in counted if p.cost_usd is not None]
+        return {
+            "prompt_count": len(counted),
+            "prompt_failed_count": sum(p.status == "failed" for p in counted),
+            "priced_count": len(known),
+            "unpriced_count": sum(p.cost_usd is None and p.status == "completed" for p in counted),
+            "tokens_input": sum(p.tokens_input or 0 for p in counted),
+            "tokens_output": sum(p.tokens_output or 0 for p in counted),
+            "cost_usd": sum(known, Decimal()) if known else None,
+        }
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        agents = {key: agent for key, agent in self.agents.items() if agent.session_id == session_id}
+        running = sum(agent.status in WORKING for agent in agents.values())
+        roots = {agent.status for agent in agents.values() if agent.parent is None}
+        ended = next((status for status in ("failed", "cancelled") if status in roots), "completed")
+        return {
+            **self.totals([p for p in self.prompts.values() if p.agent in agents]),
+            "agent_count": len(agents),
+            "running_count": running,
+            "failed_count": sum(agent.status == "failed" for agent in agents.values()),
+            "status": "running" if running else ended,
+        }
+
+    def usage(self, group: Callable[[PromptModel], str]) -> dict[str, dict[str, Any]]:
+        grouped: dict[str, list[PromptModel]] = {}
+        for prompt in self.prompts.values():
+            grouped.setdefault(group(prompt), []).append(prompt)
+        found = {name: self.totals(prompts) for name, prompts in grouped.items()}
+        return {name: totals for name, totals in found.items() if totals["prompt_count"]}
+
+
+class StoreBesideItsModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = TemporaryDirectory(prefix="tac-orchestrator-")
+        self.path = Path(self.folder.name, "orchestrator.db")
+        self.settings = replace(Settings(str(self.path)), synchronous="NORMAL")
+        self.db = Database(self.settings)
+        self.model = Model()
+        self.position = "0.0.0"
+        self.heard: dict[str, dict[str, Any]] = {}
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def refuses(self, error: type[Exception], work: Coroutine[Any, Any, Any]) -> None:
+        with pytest.raises(error):
+            self.do(work)
+
+    def agent(self, number: int) -> str:
+        return sorted(self.model.agents)[number % len(self.model.agents)]
+
+    def prompt(self, number: int) -> str:
+        return sorted(self.model.prompts)[number % len(self.model.prompts)]
+
+    def has_agents(self) -> bool:
+        return bool(self.model.agents)
+
+    def has_prompts(self) -> bool:
+        return bool(self.model.prompts)
+
+    # Kinds of agents
+
+    @initialize()
+    def open(self) -> None:
+        self.do(self.db.connect())
+        self.register("builder")
+
+    @rule()
+    def close_and_open_again(self) -> None:
+        self.do(self.db.close())
+        self.db = Database(self.settings)
+        self.do(self.db.connect())
+
+    @rule(name=st.sampled_from(sorted(KINDS)))
+    def register(self, name: str) -> None:
+        kind = self.do(self.db.orchestrator_agents.register(name, agent_type=KINDS[name]))
+        assert self.model.kinds.setdefault(name, kind.id) == kind.id
+
+    @rule(name=st.sampled_from(sorted(KINDS)))
+    def create_a_kind(self, name: str) -> None:
+        create = self.db.orchestrator_agents.create(name, agent_type=KINDS[name])
+        if name in self.model.kinds:
+            self.refuses(AlreadyExists, create)
+        else:
+            self.model.kinds[name] = self.do(create).id
+
+    @precondition(lambda self: len(self.model.kinds) > 1)
+    @rule(number=numbers)
+    def delete_a_kind(self, number: int) -> None:
+        name = sorted(self.model.kinds)[number % len(self.model.kinds)]
+        self.do(self.db.orchestrator_agents.delete(self.model.kinds.pop(name)))
+        for key in [key for key, agent in self.model.agents.items() if agent.kind == name]:
+            self.model.delete_agent(key)
+
+    # Agents
+
+    @rule(
+        number=numbers,
+        session_id=st.sampled_from(SESSIONS),
+        parent=st.none() | numbers,
+        status=st.sampled_from((*WORKING, *ENDED)),
+        started_at=days,
+    )
+    def create_an_agent(self, number: int, session_id: str, parent: int | None, status: Any, started_at: datetime) -> None:
+        kind = sorted(self.model.kinds)[number % len(self.model.kinds)]
+        above = None if parent is None or not self.model.agents else self.agent(parent)
+        create = self.db.agents.create(
+            self.model.kinds[kind], session_id, parent_agent_id=above, status=status, started_at=started_at
+        )
+        self.model.agents[self.do(create).id] = AgentModel(kind, session_id, above, status, started_at)
+
+    @precondition(has_agents)
+    @rule(number=numbers, status=st.sampled_from((*WORKING, *ENDED)))
+    def change_the_state_of_an_agent(self, number: int, status: str) -> None:
+        key = self.agent(number)
+        agent = self.model.agents[key]
+        reason = {"error_message": f"reason {number}"} if status == "failed" else {}
+        update = self.db.agents.update(key, status=status, **reason)
+        if agent.status in ENDED:
+            if agent.status == status:
+                self.do(update)
+            else:
+                self.refuses(InvalidTransition, update)
+        else:
+            self.do(update)
+            self.model.change_state(key, status)
+            agent.error = reason.get("error_message", agent.error)
+
+    @precondition(has_agents)
+    @rule(number=numbers, context=st.none() | st.dictionaries(st.text("ab"), st.integers(0, 9), max_size=2))
+    def update_an_agent(self, number: int, context: dict[str, Any] | None) -> None:
+        key = self.agent(number)
+        self.do(self.db.agents.update(key, context=context))
+        self.model.agents[key].context = context
+
+    @precondition(has_agents)
+    @rule(number=numbers, fails=st.booleans(), answer=answers)
+    def resume_an_agent(self, number: int, fails: bool, answer: dict[str, Any]) -> None:
+        key = self.agent(number)
+
+        async def work() -> str:
+            async with self.db.agents.resume(key) as run, run.prompt("adw", text="Go on.") as prompt:
+                if fails:
+                    raise KeyError("mishap")
+                prompt.answer("Done.", **answer)
+            return prompt.id
+
+        self.model.change_state(key, "executing")
+        self.model.agents[key].error = "KeyError: 'mishap'" if fails else None
+        self.model.change_state(key, "failed" if fails else "completed")
+        if fails:
+            self.refuses(KeyError, work())
+            self.note_new_rows(agent=key)
+        else:
+            prompt = PromptModel(key, "completed", datetime.now(UTC), response="Done.")
+            self.model.prompts[self.do(work())] = prompt
+            self.set_answer(prompt, answer)
+
+    def note_new_rows(self, agent: str) -> None:
+        """The prompt of a block that an exception has left, and the log of where that came from."""
+        (found,) = [p for p in self.do(self.db.prompts.list(agent_id=agent)) if p.id not in self.model.prompts]
+        assert (found.status, found.error_message) == ("failed", "KeyError: 'mishap'")
+        self.model.prompts[found.id] = PromptModel(agent, "failed", found.created_at)
+        logs = self.do(self.db.agent_logs.list(agent_id=agent, log_type="error"))
+        (error,) = [each for each in logs if each.id not in self.model.logs]
+        self.model.logs[error.id or 0] = (agent, "error", "KeyError: 'mishap'")
+
+    @precondition(has_agents)
+    @rule(number=numbers)
+    def delete_an_agent(self, number: int) -> None:
+        key = self.agent(number)
+        self.do(self.db.agents.delete(key))
+        self.model.delete_agent(key)
+
+    @rule()
+    def ask_for_what_is_not_there(self) -> None:
+        for table in (self.db.agents, self.db.prompts, self.db.orchestrator_agents):
+            self.refuses(NotFound, table.get(UNKNOWN))
+            self.refuses(NotFound, table.delete(UNKNOWN))
+        self.refuses(NotFound, self.db.prompts.create(UNKNOWN, "adw", "of nobody"))
+        self.refuses(InvalidRecord, self.db.agents.update(UNKNOWN, cost_usd=1))
+
+    # Prompts
+
+    @precondition(has_agents)
+    @rule(number=numbers, status=st.sampled_from(("pending", "streaming", *ENDED)), created_at=days, answer=answers)
+    def create_a_prompt(self, number: int, status: Any, created_at: datetime, answer: dict[str, Any]) -> None:
+        agent = self.agent(number)
+        row = self.do(self.db.prompts.create(agent, "adw", "Do it.", status=status, created_at=created_at, **answer))
+        prompt = self.model.prompts[row.id] = PromptModel(agent, status, created_at)
+        self.set_answer(prompt, answer)
+
+    @precondition(has_prompts)
+    @rule(number=numbers, status=st.sampled_from(ENDED), answer=answers)
+    def answer_a_prompt(self, number: int, status: Any, answer: dict[str, Any]) -> None:
+        prompt = self.model.prompts[self.prompt(number)]
+        work = self.db.prompts.answer(self.prompt(number), "Done.", status=status, **answer)
+        if prompt.status in ENDED:
+            self.refuses(InvalidTransition, work)
+            return
+        self.do(work)
+        prompt.status, prompt.response, prompt.source, prompt.cost_usd = status, "Done.", None, None
+        self.set_answer(prompt, {**answer, "model_used": answer["model_used"] or prompt.model_used})
+
+    def set_answer(self, prompt: PromptModel, answer: Mapping[str, Any]) -> None:
+        prompt.model_used, prompt.tokens_input = answer["model_used"], answer["tokens_input"]
+        prompt.tokens_output = answer["tokens_output"]
+        prompt.report(answer["cost_usd"])
+
+    @precondition(has_prompts)
+    @rule(number=numbers, column=st.sampled_from(TOKENS), count=st.integers(0, 5000))
+    def count_a_prompt_anew(self, number: int, column: str, count: int) -> None:
+        prompt = self.model.prompts[self.prompt(number)]
+        self.do(self.db.prompts.update(self.prompt(number), **{column: count}))
+        setattr(prompt, column, count)
+        prompt.settle_cost()
+
+    @precondition(has_prompts)
+    @rule(number=numbers, cost=costs.filter(bool))
+    def report_a_cost(self, number: int, cost: Decimal) -> None:
+        self.do(self.db.prompts.update(self.prompt(number), cost_usd=cost))
+        self.model.prompts[self.prompt(number)].report(cost)
+
+    @precondition(has_prompts)
+    @rule(number=numbers)
+    def delete_a_prompt(self, number: int) -> None:
+        key = self.prompt(number)
+        self.do(self.db.prompts.delete(key))
+        del self.model.prompts[key]
+
+    # Logs
+
+    @precondition(has_agents)
+    @rule(number=numbers)
+    def log(self, number: int) -> None:
+        key = self.agent(number)
+        log = self.do(self.db.agent_logs.create(key, "milestone", f"log {number}"))
+        self.model.logs[log] = (key, "milestone", f"log {number}")
+
+    @rule(number=numbers)
+    def log_of_the_system(self, number: int) -> None:
+        self.model.system_logs[self.do(self.db.system_logs.create("api", f"{number}"))] = f"{number}"
+
+    @precondition(lambda self: self.model.logs)
+    @rule(number=numbers)
+    def delete_a_log(self, number: int) -> None:
+        log = sorted(self.model.logs)[number % len(self.model.logs)]
+        self.do(self.db.agent_logs.delete(log))
+        del self.model.logs[log]
+
+    @precondition(has_agents)
+    @rule(chosen=st.lists(numbers, min_size=2, max_size=40))
+    def log_many_at_once(self, chosen: list[int]) -> None:
+        owners = [self.agent(number) for number in chosen]
+
+        async def work() -> list[int | BaseException]:
+            logs = [self.db.agent_logs.create(owner, "milestone", "at once") for owner in owners]
+            bad = self.db.agent_logs.create(UNKNOWN, "milestone", "of nobody")
+            return await asyncio.gather(*logs, bad, return_exceptions=True)
+
+        *ids, refused = self.do(work())
+        assert isinstance(refused, NotFound)
+        for key, log in zip(owners, ids, strict=True):
+            assert isinstance(log, int)
+            self.model.logs[log] = (key, "milestone", "at once")
+
+    # Several at once, or nothing
+
+    @precondition(has_agents)
+    @rule(number=numbers, answer=answers, comes_through=st.sampled_from(["yes", "raises", "fails"]))
+    def transact(self, number: int, answer: dict[str, Any], comes_through: str) -> None:
+        key, kind = self.agent(number), next(iter(self.model.kinds.values()))
+
+        async def work() -> tuple[str, str]:
+            async with self.db.transaction() as transaction:
+                agent = await transaction.agents.create(kind, "one", parent_agent_id=key, started_at=DAYS[0])
+                prompt = await transaction.prompts.create(
+                    agent.id, "adw", "Do it.", status="completed", created_at=DAYS[1], **answer
+                )
+                await transaction.agents.update(agent.id, status="completed")
+                if comes_through == "raises":
+                    raise KeyError
+                if comes_through == "fails":
+                    await transaction.agent_logs.create(UNKNOWN, "milestone", "of nobody")
+            return agent.id, prompt.id
+
+        if comes_through != "yes":
+            self.refuses(KeyError if comes_through == "raises" else NotFound, work())
+            return
+        agent, prompt = self.do(work())
+        name = next(name for name, each in self.model.kinds.items() if each == kind)
+        self.model.agents[agent] = AgentModel(name, "one", key, "initializing", DAYS[0])
+        self.model.change_state(agent, "completed")
+        self.model.prompts[prompt] = PromptModel(agent, "completed", DAYS[1])
+        self.set_answer(self.model.prompts[prompt], answer)
+
+    @rule()
+    def prune_what_is_too_young(self) -> None:
+        assert self.do(prune(self.db, timedelta(days=36_500))).row_count == 0
+
+    # Lists
+
+    @rule(
+        size=st.integers(1, 5),
+        session_id=st.none() | st.sampled_from(SESSIONS),
+        status=st.none() | st.sampled_from((*WORKING, *ENDED)),
+        parent=st.none() | numbers,
+        since=st.none() | days,
+        until=st.none() | days,
+    )
+    def list_agents(self, size: int, parent: int | None, since: datetime | None, until: datetime | None, **more: Any) -> None:
+        above = None if parent is None or not self.model.agents else self.agent(parent)
+        filters = {**more, "parent_agent_id": above, "since": since, "until": until}
+        expected = [
+            (agent.started_at, key)
+            for key, agent in self.model.agents.items()
+            if (more["session_id"] in {None, agent.session_id} and more["status"] in {None, agent.status})
+            and (above in {None, agent.parent} and within(agent.started_at, since, until))
+        ]
+        assert self.pages(self.db.agents.list, size, filters) == [key for _, key in sorted(expected, reverse=True)]
+
+    @rule(
+        size=st.integers(1, 5),
+        session_id=st.none() | st.sampled_from(SESSIONS),
+        status=st.none() | st.sampled_from(("pending", "streaming", *ENDED)),
+        model_used=st.sampled_from(MODELS),
+        since=st.none() | days,
+        until=st.none() | days,
+    )
+    def list_prompts(self, size: int, since: datetime | None, until: datetime | None, **more: Any) -> None:
+        agents = {key: agent.session_id for key, agent in self.model.agents.items()}
+        expected = {
+            key
+            for key, prompt in self.model.prompts.items()
+            if (more["session_id"] in {None, agents[prompt.agent]} and more["status"] in {None, prompt.status})
+            and (more["model_used"] in {None, prompt.model_used} and within(prompt.created_at, since, until))
+        }
+        found = self.pages(self.db.prompts.list, size, {**more, "since": since, "until": until})
+        assert (len(found), set(found)) == (len(expected), expected)
+
+    def pages(self, page: Callable[..., Awaitable[list[Any]]], size: int, filters: Mapping[str, Any]) -> list[str]:
+        async def walk() -> list[str]:
+            found = list[str]()
+            while rows := await page(**filters, limit=size, before=found[-1] if found else None):
+                found += [row.id for row in rows]
+            return found
+
+        return self.do(walk())
+
+    # What must hold
+
+    @invariant()
+    def rows_are_those_of_the_model(self) -> None:
+        agents = {row.id: row for row in self.do(self.db.agents.list(limit=1000))}
+        names = {key: name for name, key in self.model.kinds.items()}
+        assert {
+            key: AgentModel(
+                names[row.orchestrator_agent_id], row.session_id, row.parent_agent_id, row.status,
+                row.started_at, row.error_message, row.context,
+            )
+            for key, row in agents.items()
+        } == self.model.agents  # fmt: skip
+        assert all((row.completed_at is None) == (row.status in WORKING) for row in agents.values())
+        assert {key: row.cost_usd for key, row in agents.items()} == {key: self.model.cost_of(key) for key in agents}
+        prompts = {row.id: row for row in self.do(self.db.prompts.list(limit=1000))}
+        for key, prompt in self.model.prompts.items():
+            row = prompts.pop(key)
+            assert (row.agent_id, row.status, row.model_used) == (prompt.agent, prompt.status, prompt.model_used)
+            assert (row.tokens_input, row.tokens_output) == (prompt.tokens_input, prompt.tokens_output)
+            assert (row.cost_usd, row.cost_source, row.response_text) == (prompt.cost_usd, prompt.source, prompt.response)
+        assert prompts == {}
+
+    @invariant()
+    def logs_are_those_of_the_model(self) -> None:
+        rows = self.do(self.db.agent_logs.list(limit=1000))
+        changes = [(row.agent_id, row.message) for row in reversed(rows) if row.log_type == "state_change"]
+        assert Counter(changes) == Counter(self.model.state_changes)
+        for key in self.model.agents:
+            own = [change for change in self.model.state_changes if change[0] == key]
+            assert [change for change in changes if change[0] == key] == own
+        others = {row.id: (row.agent_id, row.log_type, row.message) for row in rows if row.log_type != "state_change"}
+        assert others == self.model.logs
+        assert {row.id: row.message for row in self.do(self.db.system_logs.list(limit=1000))} == self.model.system_logs
+
+    @invariant()
+    def totals_are_those_of_the_model(self) -> None:
+        sessions = {row.session_id: row for row in self.do(self.db.sessions.list())}
+        assert sessions.keys() == {agent.session_id for agent in self.model.agents.values()}
+        for key, session in sessions.items():
+            expected = self.model.session(key)
+            assert {name: getattr(session, name) for name in expected} == expected
+        groups: dict[Any, Callable[[PromptModel], str]] = {
+            "model": lambda prompt: prompt.model_used or "",
+            "day": lambda prompt: f"{prompt.created_at:%Y-%m-%d}",
+            "agent_type": lambda prompt: KINDS[self.model.agents[prompt.agent].kind],
+            "session": lambda prompt: self.model.agents[prompt.agent].session_id,
+        }
+        for group, name_of in groups.items():
+            expected = self.model.usage(name_of)
+            found = {row.group: row for row in self.do(self.db.usage.by(group))}
+            assert {name: {each: getattr(found[name], each) for each in expected[name]} for name in found} == expected
+
+    @invariant()
+    def who_listens_to_the_feed_knows_everything(self) -> None:
+        """Rows are read again only when the feed tells of them. What follows from another row's change (a cost) it does not."""
+        tables = {
+            "orchestrator_agents": "SELECT * FROM orchestrator_agents",
+            "agents": "SELECT id, session_id, parent_agent_id, status, context, error_message, completed_at FROM agents",
+            "prompts": "SELECT * FROM prompts",
+            "agent_logs": "SELECT * FROM agent_logs",
+            "system_logs": "SELECT * FROM system_logs",
+        }
+        now = {table: {str(row["id"]): row for row in self.do(self.db.query(sql))} for table, sql in tables.items()}
+        for change in self.do(self.db.changes.after(self.position, limit=10_000)):
+            self.position = change.position
+            heard, table = self.heard.setdefault(f"{change.entity}s", {}), now[f"{change.entity}s"]
+            if change.row_id in table:
+                heard[change.row_id] = table[change.row_id]
+            else:
+                heard.pop(change.row_id, None)
+        assert {table: self.heard.get(table, {}) for table in tables} == now
+
+    def teardown(self) -> None:
+        self.do(self.db.close())
+        if self.path.exists():
+            assert self.do(faults(self.path)) == []
+        self.runner.close()
+        self.folder.cleanup()
+
+
+def within(at: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or at >= since) and (until is None or at < until)
+
+
+def compare(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        StoreBesideItsModel,
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+
+
+def test_the_store_holds_what_a_model_of_it_holds() -> None:
+    compare(examples=20, steps=25)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_store_holds_what_a_model_of_it_holds_at_length() -> None:
+    compare(examples=300, steps=60)

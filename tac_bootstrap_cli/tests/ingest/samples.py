@@ -14,7 +14,7 @@ from tac_orchestrator import Database
 _FOLDER = Path(__file__).parents[1] / "samples"
 _SHIPPED = Path(str(files("tac_orchestrator.demo") / "runs"))
 
-SAMPLES = tuple(sorted(folder.name for folder in _FOLDER.iterdir()))
+SAMPLES = tuple(sorted(folder.name for folder in _FOLDER.iterdir() if folder.name.startswith("claude-")))
 STREAMS = tuple(name for name in SAMPLES if (_FOLDER / name / "stream.jsonl").is_file())
 
 

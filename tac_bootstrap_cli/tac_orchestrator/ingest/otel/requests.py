@@ -1,0 +1,251 @@
+"""Which requests and tool calls there were. Several may tell of one: wrappers, two instrumentations, events, the provider."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+from tac_orchestrator.ingest.identity import row_id, unique_key
+from tac_orchestrator.ingest.otel.agents import Agents, Instance
+from tac_orchestrator.ingest.otel.facts import CallFacts, Facts, Tokens
+from tac_orchestrator.ingest.otel.forest import Forest, Place, Unions, place_of
+
+_CLAUDE_CODE = "cc:"
+_SURELY_UNIQUE = 20
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request to a model, and all that tell of it, the first by time first."""
+
+    id: str
+    tellers: list[Facts]
+    messages: list[Facts]
+    owner: Instance
+    places: list[Place]
+
+    @property
+    def calls(self) -> list[CallFacts]:
+        return [one.call for one in self.tellers if one.call is not None]
+
+    @property
+    def is_told(self) -> bool:
+        return any(not call.is_partial for call in self.calls)
+
+    @property
+    def whole(self) -> list[Facts]:
+        """Those that tell of all of it, if there are any."""
+        return [one for one in self.tellers if one.call and not one.call.is_partial] or self.tellers or self.messages
+
+    @property
+    def start_us(self) -> int:
+        return min(one.start_us for one in self.whole)
+
+    @property
+    def end_us(self) -> int:
+        return max(one.end_us for one in self.whole)
+
+    def tokens(self) -> Tokens:
+        """Of those who know best, the larger count."""
+        merged = Tokens()
+        for one in fields(Tokens):
+            told = [(call.rank, value) for call in self.calls if (value := getattr(call.tokens, one.name)) is not None]
+            setattr(merged, one.name, max(told)[1] if told else None)
+        return merged
+
+
+@dataclass(slots=True, eq=False)
+class ToolUse:
+    """One use of a tool. `request` asked for it; one that has no record of its own is concluded from that."""
+
+    key: str
+    name: str
+    owner: Instance
+    records: list[Facts]
+    call_id: str | None
+    request: Request | None = None
+    arguments: str | None = None
+
+
+def find_requests(forest: Forest, agents: Agents) -> list[Request]:
+    calls = [one for one in forest.facts if one.kind == "call"]
+    unions, wrappers = _joined(forest, agents, calls)
+    tellers, messages = defaultdict[Place, list[Facts]](list), defaultdict[Place, list[Facts]](list)
+    for one in calls:
+        if place_of(one) not in wrappers:
+            tellers[unions.leader(place_of(one))].append(one)
+    for one in forest.facts:
+        if one.kind == "message" and one.parent and not one.trace_id.startswith(_CLAUDE_CODE):
+            span = forest.at((one.trace_id, one.parent))
+            if span is None or span.kind == "call":
+                messages[unions.leader((one.trace_id, one.parent))].append(one)
+    found = [_request(agents, tellers.get(leader, []), messages.get(leader, [])) for leader in {**tellers, **messages}]
+    return sorted(found, key=lambda one: (one.start_us, one.id))
+
+
+def _joined(forest: Forest, agents: Agents, calls: list[Facts]) -> tuple[Unions[Place], set[Place]]:
+    """Which tell of one request, and which only wrap several."""
+    unions, inside = Unions[Place](), defaultdict[Place, list[Facts]](list)
+    for one in calls:
+        outer = _call_around(forest, agents, one)
+        if outer is not None:
+            inside[place_of(outer)].append(one)
+        elif _awaits_its_span(forest, one):
+            unions.join((one.trace_id, one.parent or ""), place_of(one))
+    wrappers = set[Place]()
+    for place, inner in inside.items():
+        whole = [one for one in inner if one.call and not one.call.is_partial]
+        names = {one.call.response_id or one.key for one in whole if one.call}
+        if len(names) > 1:
+            wrappers.add(place)
+        for one in inner if len(names) <= 1 else []:
+            unions.join(place, place_of(one))
+    _join_named(calls, unions)
+    return unions, wrappers
+
+
+def _awaits_its_span(forest: Forest, one: Facts) -> bool:
+    """Whether it is an event of a request whose span has not come yet."""
+    if one.call is None or not one.call.is_partial or one.parent is None or one.trace_id.startswith(_CLAUDE_CODE):
+        return False
+    return forest.at((one.trace_id, one.parent)) is None
+
+
+def _call_around(forest: Forest, agents: Agents, one: Facts) -> Facts | None:
+    for above in forest.above(one):
+        if above.kind == "call":
+            return above
+        if above.kind == "tool" or agents.is_agent(above):
+            return None
+    return None
+
+
+def _join_named(calls: Iterable[Facts], unions: Unions[Place]) -> None:
+    """By the name that the provider gave to the answer. A short one may be given again: then the times have to agree."""
+    last: dict[tuple[str, str], Facts] = {}
+    for one in calls:
+        call = one.call
+        if call is None:
+            continue
+        if one.trace_id.startswith(_CLAUDE_CODE) and call.request_id:
+            key, sure = (one.trace_id, call.request_id), True
+        elif call.response_id:
+            sure = len(call.response_id) >= _SURELY_UNIQUE
+            key = ("", call.response_id) if sure else (one.process, call.response_id)
+        else:
+            continue
+        before = last.get(key)
+        if before is not None and (sure or (before.scope != one.scope and one.start_us <= before.end_us)):
+            unions.join(place_of(before), place_of(one))
+        last[key] = one
+
+
+def _request(agents: Agents, tellers: list[Facts], messages: list[Facts]) -> Request:
+    records = tellers or messages
+    owned = next((one for one in records if agents.owner(one) is not None), None)
+    owner = agents.owner(owned) if owned is not None else None
+    places = [place_of(one) for one in (*tellers, *messages)]
+    if owner is None:
+        owner = agents.implicit(records[0])
+        owner.owned += records[1:]
+    return Request(_request_id(tellers, messages), tellers, messages, owner, places)
+
+
+def _request_id(tellers: list[Facts], messages: list[Facts]) -> str:
+    whole = [one for one in tellers if one.call and not one.call.is_partial] or tellers
+    named = sorted(
+        {
+            one.call.response_id
+            for one in whole
+            if one.call and one.call.response_id and len(one.call.response_id) >= _SURELY_UNIQUE
+        }
+    )
+    if named:
+        return row_id("llm", named[0])
+    asked = sorted({one.call.request_id for one in whole if one.call and one.call.request_id})
+    if asked and whole[0].trace_id.startswith(_CLAUDE_CODE):
+        return row_id("llm", unique_key(asked[0], whole[0].trace_id))
+    first = whole[0] if whole else messages[0]
+    is_span = bool(whole) and not (first.call and first.call.is_partial)
+    return row_id("otlp", first.trace_id, first.key if is_span else first.parent or first.key)
+
+
+def find_tools(forest: Forest, agents: Agents, requests: list[Request]) -> list[ToolUse]:
+    tools = [one for one in forest.facts if one.kind == "tool"]
+    unions, named = Unions[Place](), dict[tuple[str, str], Facts]()
+    for one in tools:
+        is_claude = one.trace_id.startswith(_CLAUDE_CODE)
+        outer = next((above for above in forest.above(one) if above.kind in ("tool", "call") or agents.is_agent(above)), None)
+        if outer is not None and not is_claude and outer.kind == "tool" and outer.name == one.name and outer.scope != one.scope:
+            unions.join(place_of(outer), place_of(one))
+        if one.call_id:
+            before = named.setdefault((one.trace_id, one.call_id), one)
+            if is_claude or (before.scope != one.scope and one.start_us <= before.end_us):
+                unions.join(place_of(before), place_of(one))
+    found = defaultdict[Place, list[Facts]](list)
+    for one in tools:
+        found[unions.leader(place_of(one))].append(one)
+    uses = [_tool_use(agents, records) for records in found.values()]
+    return _with_requests(uses, requests, forest, agents)
+
+
+def _tool_use(agents: Agents, records: list[Facts]) -> ToolUse:
+    first = records[0]
+    call_id = next((one.call_id for one in records if one.call_id), None)
+    owner = agents.owner(first)
+    if owner is None:
+        owner = agents.implicit(first)
+        owner.owned += records[1:]
+    if first.trace_id.startswith(_CLAUDE_CODE) and call_id:
+        key = f"cc:tool:{unique_key(call_id, owner.session)}"
+    else:
+        key = f"otlp:{first.trace_id}:{first.key}"
+    return ToolUse(key, first.name, owner, records, call_id)
+
+
+@dataclass(slots=True)
+class _Asked:
+    request: Request
+    call_id: str
+    name: str
+    arguments: str
+    is_answered: bool = field(default=False)
+
+
+def _with_requests(uses: list[ToolUse], requests: list[Request], forest: Forest, agents: Agents) -> list[ToolUse]:
+    """Tools and the requests that asked for them. One that was answered and has no record of its own gets one."""
+    answered = {key for request in requests for call in request.calls for key in call.results}
+    answered |= {key for request in requests for one in request.messages for key in one.details.get("results", ())}
+    by_id = {use.call_id: use for use in uses if use.call_id}
+    unnamed = defaultdict[tuple[str, str], list[ToolUse]](list)
+    for use in uses:
+        if use.call_id is None:
+            unnamed[use.owner.id, use.name].append(use)
+    started = defaultdict[tuple[str, str], int](int)
+    for instance in agents.all():
+        if instance.parent is not None:
+            started[instance.parent.id, instance.name] += 1
+    handoffs = {one.trace_id for one in forest.facts if one.kind == "handoff"}
+    for request in requests:
+        for call_id, name, arguments in _requested(request):
+            use = by_id.get(call_id) or _next(unnamed[request.owner.id, name])
+            if use is not None:
+                use.request = use.request or request
+            elif call_id in answered or started[request.owner.id, name] > 0:
+                started[request.owner.id, name] -= 1
+                if not (name.startswith("transfer_to_") and request.places[0][0] in handoffs):
+                    key = f"otlp:{request.places[0][0]}:{call_id or name}"
+                    uses.append(ToolUse(key, name, request.owner, [], call_id, request, arguments))
+    return uses
+
+
+def _requested(request: Request) -> list[list[str]]:
+    told = next((call.requested for call in request.calls if call.requested), None)
+    if told is not None:
+        return told
+    return [call for one in request.messages if one.details.get("role") == "choice" for call in one.details.get("calls", ())]
+
+
+def _next(uses: list[ToolUse]) -> ToolUse | None:
+    return uses.pop(0) if uses else None

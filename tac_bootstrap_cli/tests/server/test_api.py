@@ -1,0 +1,141 @@
+"""The store over HTTP: its nouns, their filters, pages and problems."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from .support import Server
+
+LISTS = {
+    "orchestrator-agents": 2,
+    "agents": 6,
+    "prompts": 3,
+    "agent-logs": 11,
+    "system-logs": 1,
+    "sessions": 3,
+}
+KEYS = {"sessions": "session_id"}
+
+
+def pages(server: Server, noun: str, limit: int) -> list[Any]:
+    """All rows of a list, read page by page."""
+    found, before = list[Any](), ""
+    while True:
+        told = server.get(f"/api/{noun}?limit={limit}{before}").json()
+        found += told["items"]
+        if told["next"] is None:
+            return found
+        before = f"&before={quote(told['next'])}"
+
+
+@pytest.mark.parametrize("noun", LISTS)
+def test_a_list_has_all_rows(server: Server, noun: str) -> None:
+    told = server.get(f"/api/{noun}").json()
+
+    assert (LISTS[noun], None) == (len(told["items"]), told["next"])
+
+
+@pytest.mark.parametrize("noun", LISTS)
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_list_is_read_page_by_page(server: Server, noun: str, limit: int) -> None:
+    assert server.get(f"/api/{noun}").json()["items"] == pages(server, noun, limit)
+
+
+@pytest.mark.parametrize("noun", LISTS)
+def test_one_row_is_what_its_list_says(server: Server, noun: str) -> None:
+    row = server.get(f"/api/{noun}").json()["items"][0]
+
+    assert row == server.get(f"/api/{noun}/{quote(str(row[KEYS.get(noun, 'id')]))}").json()
+
+
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [
+        ("orchestrator-agents?agent_type=planner", 1),
+        ("agents?status=failed", 2),
+        ("agents?session_id=issue-1&status=completed", 2),
+        ("agents?since=2100-01-01T00:00:00Z", 0),
+        ("prompts?session_id=issue-2", 1),
+        ("prompts?model_used=claude-sonnet-4-5&status=completed", 3),
+        ("agent-logs?log_level=ERROR&session_id=issue-3", 4),
+        ("agent-logs?log_type=milestone", 3),
+        ("system-logs?component=api", 1),
+        ("sessions?status=failed", 1),
+        ("sessions?until=2000-01-01T00:00:00%2B02:00", 0),
+    ],
+)
+def test_a_list_takes_filters(server: Server, path: str, count: int) -> None:
+    assert count == len(server.get(f"/api/{path}").json()["items"])
+
+
+def test_money_is_decimal_text_and_unknown_is_null(server: Server) -> None:
+    prompt = server.get("/api/prompts?session_id=issue-1").json()["items"][0]
+
+    assert (prompt["cost_usd"], prompt["cost_source"], prompt["error_message"]) == ("0.0045", "priced", None)
+
+
+def test_a_tree_has_each_agent_behind_its_parent(server: Server) -> None:
+    tree = server.get("/api/agents/tree?session_id=issue-3").json()
+
+    assert [(node["name"], node["depth"]) for node in tree] == [("planner", 0), ("builder", 1)]
+    assert tree[1]["error_message"] == "RuntimeError: the tests fail"
+
+
+@pytest.mark.parametrize("group", ["model", "day", "agent_type", "session"])
+def test_costs_are_told_by_any_group(server: Server, group: str) -> None:
+    told = server.get(f"/api/costs?by={group}").json()
+
+    assert sum(usage["prompt_count"] for usage in told) == 3
+
+
+def test_words_are_found(server: Server) -> None:
+    told = server.get("/api/search", params={"words": '"plan issue"'}).json()
+
+    assert [hit["entity"] for hit in told] == ["prompt"] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("agents/00000000-0000-4000-8000-00000000dead", 404),
+        ("agents/tree?session_id=nobody", 404),
+        ("sessions/a%2Fb", 404),
+        ("sessions/", 404),
+        ("agent-logs/99999999999999999999", 422),
+        ("agent-logs/abc", 422),
+        ("agents?status=sleeping", 422),
+        ("agents?colour=red", 422),
+        ("agents?limit=0", 422),
+        ("agents?limit=1001", 422),
+        ("agents?since=yesterday", 422),
+        ("agents?since=2026-01-01T00:00:00", 422),
+        ("agents?session_id=%00", 422),
+        ("agents?before=00000000-0000-4000-8000-00000000dead", 404),
+        ("prompts?before=%27%3B%20DROP%20TABLE%20prompts", 404),
+        ("costs?by=colour", 422),
+        ("search", 422),
+        ("search?words=%22", 422),
+        ("nothing", 404),
+    ],
+)
+def test_what_cannot_be_answered_is_a_problem_with_a_reason(server: Server, path: str, status: int) -> None:
+    answer = server.get(f"/api/{path}")
+
+    assert (status, "application/problem+json") == (answer.status_code, answer.headers["content-type"])
+    assert answer.json()["detail"]
+
+
+def test_a_method_that_is_not_there_is_a_problem(server: Server) -> None:
+    answer = server.ask("DELETE", "/api/agents")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+
+
+def test_every_route_is_documented(server: Server) -> None:
+    paths = server.get("/api/openapi.json").json()["paths"]
+
+    assert {f"/api/{noun}" for noun in LISTS} | {"/api/costs", "/api/search", "/api/health", "/api/login"} <= set(paths)
+    assert [path for path, methods in paths.items() for one in methods.values() if not one.get("description")] == []

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts = _parts(given.folder, given.only)
         wanted = parts if given.part == "all" else (given.part,)
         lines = [line for name in wanted for line in parts[name](size, folder)]
-    return _show(lines)
+    return show(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +58,7 @@ def _parts(folder: Path | None, only: str) -> dict[str, Part]:
     return {"writes": writes.measure, "processes": processes.measure, "startup": startup.measure, "reads": read}
 
 
-def _show(lines: Sequence[Line]) -> int:
+def show(lines: Sequence[Line]) -> int:
     print_table(HEADER, [line.cells() for line in lines])
     judged = [line for line in lines if line.budget is not None]
     short = [line for line in judged if not line.holds]

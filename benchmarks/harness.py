@@ -144,14 +144,19 @@ HEADER = ("what", "measured", "plain SQL", "ratio", "plain SQL on our schema: ra
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured: rounds, and the shares of the full numbers of rows that are written and of those that are read."""
+    """How much is measured: rounds; shares of the full numbers of rows that are written, and of those that are read; processes that
+    write at once; how often each query is asked."""
 
     rounds: int
     writes: float
     reads: float
+    processes: int
+    repeats: int
 
 
-FULL, SMALL, TINY = Size(5, 1.0, 1.0), Size(3, 0.2, 0.01), Size(1, 0.02, 0.002)
+FULL = Size(rounds=5, writes=1.0, reads=1.0, processes=16, repeats=7)
+SMALL = Size(rounds=3, writes=0.2, reads=0.01, processes=16, repeats=7)
+TINY = Size(rounds=1, writes=0.01, reads=0.002, processes=2, repeats=1)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -18,7 +18,7 @@ from tac_orchestrator import AgentRun, Database, OrchestratorError
 
 LOGS = logs(100)
 PATIENCE_S = 60.0
-PROCESSES, WRITES, TASKS = 16, 2000, (1, 16)
+WRITES, TASKS = 2000, (1, 16)
 NONE, PERCENTILE_99, LONGEST = Budget(0), Budget(100, " ms"), Budget(500, " ms")
 
 
@@ -96,14 +96,14 @@ def measure(size: Size, folder: Path) -> list[Line]:
     with temporary_folder(folder) as own:
         for tasks in TASKS:
             path = own / f"{tasks}-tasks.db"
-            seconds, report = run(path, PROCESSES, writes, tasks)
-            found += lines(seconds, report, asyncio.run(_stored(path)), tasks)
+            seconds, report = run(path, size.processes, writes, tasks)
+            what = f"{size.processes} processes, {tasks} task{'s' if tasks > 1 else ''} each"
+            found += lines(what, seconds, report, asyncio.run(_stored(path)))
     return found
 
 
-def lines(seconds: float, report: Report, stored: int, tasks: int) -> list[Line]:
+def lines(what: str, seconds: float, report: Report, stored: int) -> list[Line]:
     waits, errors = report.waits_ms, sum(report.errors.values())
-    what = f"{PROCESSES} processes, {tasks} task{'s' if tasks > 1 else ''} each"
     p50, p99, longest = percentile(waits, 50), percentile(waits, 99), max(waits)
     kinds = f" ({', '.join(report.errors)})" if errors else ""
     missing = len(waits) - errors - stored

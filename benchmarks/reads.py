@@ -1,7 +1,7 @@
 """How long every list and page takes in a large store, as the program that asks sees it: through `Database`, rows made.
 
 The store is built once by the bulk verbs, and kept if a folder is named. Each query runs once to warm up; then the median
-of seven counts. Those that take longer than their budget are printed, with what they asked and SQLite's plan for it.
+counts. Those that take longer than their budget are printed, with what they asked and SQLite's plan for it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.queries import Query
 
 PAGE, SEARCH = Budget(10, " ms"), Budget(50, " ms")
-REPEATS, ATTEMPTS = 7, 4
+ATTEMPTS = 4
 
 # The day in the middle, on which the hot agent ran.
 A_DAY: Mapping[str, Any] = {"since": START + SPAN / 2, "until": START + SPAN / 2 + timedelta(days=1)}
@@ -224,20 +224,20 @@ class Listener:
         return rows
 
 
-async def timed(database: Database, case: Case) -> list[float]:
+async def timed(database: Database, case: Case, repeats: int) -> list[float]:
     """Of what takes longer than its budget, the best of several attempts counts: another program's load passes, a slow plan
     stays."""
-    spent = await _attempt(database, case)
+    spent = await _attempt(database, case, repeats)
     for _ in range(ATTEMPTS - 1):
         if not case.budget.holds(median(spent)):
-            spent = min(spent, await _attempt(database, case), key=median)
+            spent = min(spent, await _attempt(database, case, repeats), key=median)
     return spent
 
 
-async def _attempt(database: Database, case: Case) -> list[float]:
+async def _attempt(database: Database, case: Case, repeats: int) -> list[float]:
     await case.question(database)
     spent = list[float]()
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         start = perf_counter()
         await case.question(database)
         spent.append((perf_counter() - start) * 1000)
@@ -279,10 +279,10 @@ def measure(size: Size, folder: Path, *, keep: bool = False, only: str = "") -> 
         found.append(Line("store, built", f"in {seconds:.0f} s, {rows / seconds:.0f} rows/s"))
     sizes = f"{data.log_count} logs, {data.prompt_count} prompts, {data.session_count} sessions"
     found.append(Line("store", f"{sizes}, {path.stat().st_size / 1e9:.2f} GB"))
-    return found + asyncio.run(_ask(path, data, only))
+    return found + asyncio.run(_ask(path, data, size.repeats, only))
 
 
-async def _ask(path: Path, data: Dataset, only: str) -> list[Line]:
+async def _ask(path: Path, data: Dataset, repeats: int, only: str) -> list[Line]:
     async with Database(settings(path), create=False) as database:
         found = await catch_up(database)
         wanted = [case for case in await cases(database, data) if only in case.name]
@@ -290,7 +290,7 @@ async def _ask(path: Path, data: Dataset, only: str) -> list[Line]:
         spent = dict[Case, list[float]]()
         for number, case in enumerate(wanted):
             progress.show(number)
-            spent[case] = await timed(database, case)
+            spent[case] = await timed(database, case, repeats)
         progress.show(len(wanted))
         for case in wanted:
             if not case.budget.holds(median(spent[case])):

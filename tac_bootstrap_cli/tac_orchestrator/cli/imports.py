@@ -56,7 +56,7 @@ def claude_code(target: str | None, as_json: bool, paths: tuple[Path, ...], watc
     A PATH is a transcript or a folder of them; by default, all that Claude Code keeps: ~/.claude/projects, or where
     CLAUDE_CONFIG_DIR says.
     """
-    chosen = list(paths) or default_folders()
+    chosen = list(paths) or default_folders(also_missing=watch)
     if not chosen:
         raise click.UsageError("Claude Code keeps no sessions here: name a folder that has transcripts.")
 
@@ -133,6 +133,7 @@ def _tell(report: Report, as_json: bool) -> None:
             ("requests", number(report.prompts)),
             ("logs", number(report.agent_logs)),
             ("files", f"{number(report.files)} read"),
+            ("unreadable", f"{number(report.unreadable_files)} files" if report.unreadable_files else None),
             ("skipped", _skipped(report)),
         )
     )

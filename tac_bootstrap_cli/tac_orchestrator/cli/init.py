@@ -13,7 +13,7 @@ from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import NotFound
 from tac_orchestrator.ops.project import Prepared, prepare_project
-from tac_orchestrator.settings import DEFAULT_DATABASE, project_root
+from tac_orchestrator.settings import Settings, project_root
 
 _STATES = {
     "made": "made",
@@ -40,10 +40,10 @@ def init(target: str | None, as_json: bool, folder: Path) -> None:
     if not folder.is_dir():
         raise NotFound("folder", str(folder))
     root = project_root(folder)
-    prepared = prepare_project(root)
-    database = Database.open(target or root / DEFAULT_DATABASE)
+    database = Database.open(target or Settings.from_environment(start=folder).database)
     store, is_new = database.target, not Path(database.target).exists()
     asyncio.run(_make(database))
+    prepared = prepare_project(root)
     if as_json:
         files = [{"path": str(one.path), "state": one.state} for one in prepared]
         print_json({"root": str(root), "store": store, "store_made": is_new, "files": files})

@@ -32,7 +32,19 @@ def adw_folder(root: Path) -> Path:
 
 def report(**values: int) -> dict[str, int]:
     zeros = dict.fromkeys(
-        ("sessions", "new", "changed", "unchanged", "agents", "prompts", "agent_logs", "files", "skipped_lines"), 0
+        (
+            "sessions",
+            "new",
+            "changed",
+            "unchanged",
+            "agents",
+            "prompts",
+            "agent_logs",
+            "files",
+            "skipped_lines",
+            "unreadable_files",
+        ),
+        0,
     )
     return {**zeros, **values}
 

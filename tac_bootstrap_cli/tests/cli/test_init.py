@@ -117,4 +117,18 @@ def test_a_file_in_the_way_is_an_error(call: Caller, project: Path) -> None:
     result = call("init")
 
     assert (result.code, result.out) == (4, "")
-    assert "the project cannot be prepared" in result.err
+    assert str(project / "adws") in result.err
+
+
+def test_the_store_is_the_one_that_the_environment_names(call: Caller, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(project / "elsewhere.db"))
+
+    assert call("init", "--json").json["store"] == str(project / "elsewhere.db")
+    assert not (project / "adws/schema/orchestrator.db").exists()
+
+
+def test_a_store_that_is_refused_leaves_the_project_as_it_is(call: Caller, project: Path) -> None:
+    (project / "notes.txt").write_text("no database")
+
+    assert call("--db", str(project / "notes.txt"), "init").code == 4
+    assert everything(project).keys() == {"notes.txt"}

@@ -19,7 +19,7 @@ from tac_orchestrator import Database
 from tac_orchestrator.ingest.claude_code import default_folders, import_claude_code
 from tac_orchestrator.ingest.claude_code.importer import OpenFiles
 
-from .samples import SAMPLES, contents, expected, lines_of, main_transcript, projects, transcript_files, write_lines
+from .samples import SAMPLES, contents, expected, lines_of, main_transcript, projects, stream, transcript_files, write_lines
 
 SUBAGENTS = "claude-code-subagents"
 ASYNC = "claude-code-2.1.330-async-subagents"
@@ -400,3 +400,19 @@ async def test_memory_does_not_grow_with_the_number_of_sessions(db: Database, co
         assert await peak(80) < await peak(20) * 1.5 + 1_000_000
     finally:
         tracemalloc.stop()
+
+
+async def test_other_lines_of_json_are_no_transcript(db: Database, transcript: Path) -> None:
+    """The output of a process, for one, which `import adw` reads."""
+    shutil.copy(stream(BASIC), transcript.with_name("stream.jsonl"))
+    transcript.with_name("notes.jsonl").write_text('{"note": "by hand"}\n')
+    await import_claude_code(db, [transcript.parent])
+
+    assert [session.session_id for session in await db.sessions.list()] == [transcript.stem]
+
+
+async def test_a_transcript_may_have_any_name(db: Database, transcript: Path) -> None:
+    transcript.rename(transcript.with_name("saved by hand.jsonl"))
+    await import_claude_code(db, [transcript.parent])
+
+    assert len(await db.prompts.list()) > 0

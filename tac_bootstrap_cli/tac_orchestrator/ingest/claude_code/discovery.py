@@ -7,6 +7,7 @@ Links to folders are not followed, so that none leads in a circle.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from tac_orchestrator.ingest.claude_code.transcript import parsed_line, session_
 _SUBAGENT = "agent-"
 _SUBAGENTS = "subagents"
 _META = ".meta.json"
+_SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _Home = tuple[Path, str]
 """A project's folder, and a session in it."""
@@ -107,9 +109,15 @@ def _home_of(file: Path, loose: _LooseFiles) -> _Home | None:
     if folder is not None:
         return folder.parent.parent, folder.parent.name
     if not file.name.startswith(_SUBAGENT):
-        return file.parent, file.stem
+        return (file.parent, file.stem) if _is_transcript(file) else None
     session_id = loose.session_of(file)
     return None if session_id is None else (file.parent, session_id)
+
+
+def _is_transcript(file: Path) -> bool:
+    """Other programs keep lines of JSON, too; those of a transcript name its session. Claude Code names the file by it, which
+    saves a look."""
+    return _SESSION.fullmatch(file.stem) is not None or not file.is_file() or _named_session(file) is not None
 
 
 def _subagents_folder(file: Path) -> Path | None:

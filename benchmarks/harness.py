@@ -144,8 +144,8 @@ HEADER = ("what", "measured", "plain SQL", "ratio", "plain SQL on our schema: ra
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured: rounds; shares of the full numbers of rows that are written, and of those that are read; processes that
-    write at once; how often each query is asked."""
+    """How much is measured: rounds; shares of the full numbers of rows that are written, and of those that are read; how many
+    processes write at once; how often each query is asked."""
 
     rounds: int
     writes: float

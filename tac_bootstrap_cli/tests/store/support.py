@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -97,6 +98,26 @@ def turn_taken(path: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def wait_for_a_turn(path: Path) -> None:
+    """Returns when somebody has the turn to write."""
+    give_up = time.monotonic() + 10
+    while is_free(path):
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody has the turn to write."""
+    descriptor = os.open(path.with_name(f"{path.name}-lock"), os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def start_python(program: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:

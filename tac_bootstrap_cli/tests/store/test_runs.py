@@ -33,7 +33,7 @@ from tac_orchestrator import (
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.tables.leases import this_host
 
-from .support import connected, start_python
+from .support import connected, start_python, wait_for_a_turn
 
 UNKNOWN = "00000000-0000-4000-8000-00000000dead"
 MODEL = "claude-sonnet-4-5"
@@ -139,19 +139,24 @@ async def test_an_agent_that_is_interrupted_is_cancelled(
     assert (await db.agents.get(run.id)).status == "cancelled"
 
 
-async def test_a_run_that_is_cancelled_while_it_begins_does_not_run_for_ever(db: Database, builder: OrchestratorAgent) -> None:
+async def test_a_run_that_is_cancelled_while_it_begins_does_not_run_for_ever(
+    db: Database, builder: OrchestratorAgent, path: Path
+) -> None:
     async def work() -> None:
-        async with db.agents.run(builder):
+        async with db.agents.run(builder, session_id="cancelled"):
             await for_ever()
 
-    for rounds in range(30):
+    async with db.agents.run(builder):
+        pass
+    with connected(path) as other:
+        other.execute("BEGIN IMMEDIATE")
         task = asyncio.create_task(work())
-        for _ in range(rounds):
-            await asyncio.sleep(0)
+        await asyncio.to_thread(wait_for_a_turn, path)
         task.cancel()
+        other.execute("COMMIT")
         await asyncio.wait([task])
-    await db.flush()
-    assert {agent.status for agent in await db.agents.list()} <= {"cancelled"}
+    assert task.cancelled()
+    assert [agent.status for agent in await db.agents.list(session_id="cancelled")] == ["cancelled"]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +229,18 @@ async def test_the_exception_of_the_block_is_not_replaced_by_one_of_the_store(
     async def work() -> None:
         async with db.agents.run(builder) as run:
             await db.agents.cancel(run.id)
+            raise Mishap
+
+    with pytest.raises(Mishap):
+        await work()
+    assert "the end is not recorded" in caplog.text
+
+
+async def test_nor_by_one_about_a_prompt(db: Database, builder: OrchestratorAgent, caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with db.agents.run(builder) as run, run.prompt("adw", text="Plan it.") as prompt:
+            await db.flush()
+            await db.prompts.update(prompt.id, status="cancelled")
             raise Mishap
 
     with pytest.raises(Mishap):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import struct
 import threading
 import time
@@ -32,7 +30,7 @@ from tac_orchestrator.settings import Settings
 from tac_orchestrator.testing import make_agent, make_prompt
 from tac_orchestrator.writer import Writer
 
-from .support import connected, run_python, start_python, turn_taken
+from .support import connected, is_free, run_python, start_python, turn_taken, wait_for_a_turn
 
 UNKNOWN = "00000000-0000-4000-8000-00000000dead"
 
@@ -70,26 +68,6 @@ async def writer_held_up(path: Path, db: Database, agent: Agent) -> AsyncGenerat
         await asyncio.sleep(0)  # the end of the round in which the block has written
         other.execute("COMMIT")
     await asyncio.wait([first])
-
-
-def wait_for_a_turn(path: Path) -> None:
-    """Returns when somebody has the turn to write."""
-    give_up = time.monotonic() + 10
-    while is_free(path):
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
-
-
-def is_free(path: Path) -> bool:
-    """Whether nobody has the turn to write."""
-    descriptor = os.open(path.with_name(f"{path.name}-lock"), os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def log(db: Database, agent: Agent, message: str) -> Coroutine[Any, Any, int]:

@@ -34,6 +34,11 @@ _LOG = logging.getLogger("tac_orchestrator")
 # Short transactions: other processes wait for the end of ours.
 _ROWS_A_COMMIT = 2000
 
+# What is posted may gather for so long, up to so many rows: nobody waits for it, and a thread that wakes for each of them would
+# keep the one that posts from going on.
+_POSTS_GATHER_S = 0.01
+_POSTS_TOGETHER = 500
+
 # The engine is given a moment for its upkeep whenever so many rows have been written.
 _ROWS_BETWEEN_UPKEEP = 50_000
 
@@ -67,6 +72,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refusal: OrchestratorError | None = None
         self._waiting_posts = 0
+        self._gathering: list[_Request] | None = None  # posts in the queue that more may still join
         self._rows_since_upkeep = 0
         self._pulse: Pulse | None = None
         self._pulse_interval_s = 0.0
@@ -102,7 +108,12 @@ class Writer:
                 self.dropped += 1
                 return
             self._waiting_posts += 1
-            self._hand_over([_Request([statement])])
+            gathering = self._gathering
+            if gathering is not None and len(gathering) < _POSTS_TOGETHER:
+                gathering.append(_Request([statement]))
+            else:
+                self._gathering = posts = [_Request([statement])]
+                self._hand_over(posts)
 
     async def flush(self) -> None:
         """Returns once everything that was handed over before is committed."""
@@ -140,6 +151,7 @@ class Writer:
         """Hand over what the tasks of the loop have written in this round."""
         with self._lock:
             gathered, self._round = self._round, []
+            self._gathering = None  # what is posted from now on comes behind this round
             self._hand_over(gathered)
 
     def _hand_over(self, requests: list[_Request]) -> None:
@@ -156,6 +168,7 @@ class Writer:
         """Take nothing any more, and have the thread end with what it has."""
         with self._lock:
             gathered, self._round = self._round, []
+            self._gathering = None
             if gathered and self._thread is None and self._refusal is None:
                 self._start()
             thread, self._thread = self._thread, None
@@ -183,13 +196,31 @@ class Writer:
     def _take(self) -> list[_Request]:
         """Waits for a round of requests, and takes the rounds that have queued up behind it."""
         taken = self._wait()
+        if taken is self._gathering:
+            taken = self._gather(taken)
         rows = sum(map(_row_count, taken))
         while rows < _ROWS_A_COMMIT and not self._queue.empty():
             following = self._queue.get_nowait()
+            self._close(following)
             taken += following
             rows += sum(map(_row_count, following))
         self._rows_since_upkeep += rows
         return taken
+
+    def _gather(self, posts: list[_Request]) -> list[_Request]:
+        """Waits for a moment, or for what comes behind these posts."""
+        following: list[_Request] = []
+        with suppress(Empty):
+            following = self._queue.get(timeout=_POSTS_GATHER_S)
+        self._close(posts)
+        self._close(following)
+        return posts + following
+
+    def _close(self, requests: list[_Request]) -> None:
+        """Nothing joins them any more."""
+        with self._lock:
+            if requests is self._gathering:
+                self._gathering = None
 
     def _wait(self) -> list[_Request]:
         """The next round; or the pulse, when that is due before one comes, or has become due while others came."""
@@ -219,11 +250,11 @@ class Writer:
 
     def _answer(self, requests: list[_Request]) -> None:
         waiting = [request for request in requests if request.future is not None]
+        if len(waiting) < len(requests):  # first: who has flushed finds room in the queue
+            self._note_posts([request for request in requests if request.future is None and not request.pulses])
         for loop, those in groupby(waiting, _loop_of):
             with suppress(RuntimeError):  # the loop has ended, and its tasks with it
                 loop.call_soon_threadsafe(_resolve, list(those))
-        if len(waiting) < len(requests):
-            self._note_posts([request for request in requests if request.future is None and not request.pulses])
 
     def _note_posts(self, requests: list[_Request]) -> None:
         with self._lock:
@@ -318,6 +349,8 @@ def _redaction_counts(units: Sequence[Unit]) -> list[Unit]:
         for statement in unit.statements:
             if statement.secrets:
                 found.update({(kind, statement.query.table): number for kind, number in statement.secrets.items()})
+    if not found:
+        return []
     day = time.strftime("%Y-%m-%d", time.gmtime())
     rows = [(day, kind, table, number) for (kind, table), number in found.items()]
-    return [Unit([Statement(queries("redactions")["count"], rows)])] if rows else []
+    return [Unit([Statement(queries("redactions")["count"], rows)])]

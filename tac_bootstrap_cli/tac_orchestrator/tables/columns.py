@@ -36,9 +36,9 @@ class NotPlain(Exception):
 class _Template:
     """A row for one query before it has values."""
 
-    places: dict[str, int]
+    columns: dict[str, tuple[int, Translate]]
     defaults: list[Any]
-    required: frozenset[str]
+    required: tuple[str, ...]
     optional: frozenset[str]
 
 
@@ -71,27 +71,28 @@ class Columns:
     def plain(self, query: Query, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """A row, checked and ready for this query. Raises NotPlain."""
         template = self._templates.get(query) or self._template(query)
-        checks, kept = self._checks, template.defaults.copy()
-        places = template.places
+        columns, kept = template.columns, template.defaults.copy()
         for name, value in values.items():
             if value is not None:
                 try:
-                    kept[places[name]] = checks[name](value)
+                    place, check = columns[name]
                 except KeyError:
                     raise NotPlain from None
+                kept[place] = check(value)
             elif name not in template.optional:
                 raise NotPlain
-        if not template.required <= values.keys():
-            raise NotPlain
+        for name in template.required:
+            if name not in values:
+                raise NotPlain
         return tuple(kept)
 
     def _template(self, query: Query) -> _Template:
-        places = {name: place for place, name in enumerate(query.parameters)}
+        names = query.parameters
         template = _Template(
-            places,
-            [self._defaults[name] for name in query.parameters],
-            frozenset(name for name in places if self._defaults[name] is _REQUIRED),
-            frozenset(name for name in places if self._defaults[name] is None),
+            {name: (place, self._checks[name]) for place, name in enumerate(names)},
+            [self._defaults[name] for name in names],
+            tuple(name for name in names if self._defaults[name] is _REQUIRED),
+            frozenset(name for name in names if self._defaults[name] is None),
         )
         self._templates[query] = template
         return template

@@ -50,9 +50,9 @@ def one_by_one(name: str) -> list[Body]:
     return [single for body in bodies(name) for single in _singles(body)]
 
 
-def shuffled(seed: int) -> Callable[[str], list[Body]]:
+def shuffled(seed: int, times: int = 1) -> Callable[[str], list[Body]]:
     def shuffle(name: str) -> list[Body]:
-        singles = one_by_one(name)
+        singles = one_by_one(name) * times
         random.Random(seed).shuffle(singles)
         return singles
 

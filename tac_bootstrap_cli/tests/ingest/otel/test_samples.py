@@ -147,10 +147,9 @@ async def test_a_session_has_the_name_that_the_program_gave_it(db: Database, nam
 ARRIVALS: dict[str, Callable[[str], list[Body]]] = {
     "twice": lambda name: bodies(name) * 2,
     "each record alone": one_by_one,
-    "each record alone, twice": lambda name: one_by_one(name) * 2,
     "reversed": reversed_bodies,
     "shuffled": shuffled(1),
-    "shuffled otherwise": shuffled(2),
+    "each twice, shuffled": shuffled(2, times=2),
 }
 
 

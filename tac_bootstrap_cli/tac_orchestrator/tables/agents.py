@@ -69,8 +69,8 @@ class Agents(Table[Agent]):
         filters = {
             "parent_agent_id": parent_agent_id,
             "session_id": session_id,
+            "status": status,  # fewer agents are in any state but "completed" than are of one kind
             "orchestrator_agent_id": orchestrator_agent_id,
-            "status": status,
             "since": since,
             "until": until,
         }

@@ -456,8 +456,8 @@ def choices(table: str, sample: Sample) -> list[Choice]:
         "agents": [
             ("parent_agent_id", sample.agents[0].id, "idx_agents_parent"),
             ("session_id", "session-1", "idx_agents_session"),
-            ("orchestrator_agent_id", sample.kinds[0].id, "idx_agents_orch"),
             ("status", "failed", "idx_agents_status"),
+            ("orchestrator_agent_id", sample.kinds[0].id, "idx_agents_orch"),
             ("status", "completed", "idx_agents_status"),
         ],
         "prompts": [

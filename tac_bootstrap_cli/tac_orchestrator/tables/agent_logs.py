@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 from tac_orchestrator.engines.base import Statement
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.models import AgentLog, JsonObject, LogLevel, LogType
-from tac_orchestrator.tables.base import PIECE, Page, Table, now
+from tac_orchestrator.tables.base import Page, now
+from tac_orchestrator.tables.logs import Logs
 
 _LOG = logging.getLogger("tac_orchestrator")
 
 
-class AgentLogs(Table[AgentLog]):
+class AgentLogs(Logs[AgentLog]):
     kind = "agent_log"
     name = "agent_logs"
     model = AgentLog
@@ -34,10 +33,6 @@ class AgentLogs(Table[AgentLog]):
         statement = self.statement(agent_id, log_type, message, log_level=log_level, details=details, created_at=created_at)
         return (await self._sink.write([statement]))[0].first_id
 
-    async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
-        return await self._insert_many({"created_at": now(), **row} for row in rows)
-
     def log_soon(
         self,
         agent_id: str,
@@ -54,15 +49,6 @@ class AgentLogs(Table[AgentLog]):
             _LOG.warning("a log was refused: %s", error)
         else:
             self._sink.post(statement)
-
-    async def delete_older(self, until: datetime) -> int:
-        """Those made before this time, in pieces beside which others can write. Returns how many there were."""
-        count = 0
-        while True:
-            outcomes = await self._write(self._statement("delete_older", {"until": until, "limit": PIECE}))
-            count += outcomes[0].changed
-            if outcomes[0].changed < PIECE:
-                return count
 
     async def list(
         self,

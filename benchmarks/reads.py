@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import dataset
 from benchmarks.dataset import KINDS, SPAN, START, Dataset
 from benchmarks.harness import Budget, Line, ProgressLine, Size, settings, spread, temporary_folder
-from tac_orchestrator import Database
+from tac_orchestrator import Database, SchemaError
 from tac_orchestrator.cli.lookup import statement
 from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.queries import Query
@@ -266,12 +266,14 @@ async def catch_up(database: Database) -> Line:
 
 
 def measure(size: Size, folder: Path, *, keep: bool = False, only: str = "") -> list[Line]:
-    """With `keep`, the store stays in the folder, and is used again when it is there."""
+    """With `keep`, the store stays in the folder, and is used again when it is there and of today's schema."""
     if not keep:
         with temporary_folder(folder) as own:
             return measure(size, own, keep=True, only=only)
     data, path = Dataset(size.reads), folder / f"reads-{size.reads:g}.db"
     found = list[Line]()
+    if path.exists() and not asyncio.run(_is_current(path)):
+        path.unlink()
     if not path.exists():
         start = perf_counter()
         asyncio.run(dataset.build(path, data))
@@ -280,6 +282,15 @@ def measure(size: Size, folder: Path, *, keep: bool = False, only: str = "") -> 
     sizes = f"{data.log_count} logs, {data.prompt_count} prompts, {data.session_count} sessions"
     found.append(Line("store", f"{sizes}, {path.stat().st_size / 1e9:.2f} GB"))
     return found + asyncio.run(_ask(path, data, size.repeats, only))
+
+
+async def _is_current(path: Path) -> bool:
+    """Whether the store was made with the schema as it is now; one that was not tells nothing of this version."""
+    try:
+        async with Database(settings(path), create=False):
+            return True
+    except SchemaError:
+        return False
 
 
 async def _ask(path: Path, data: Dataset, repeats: int, only: str) -> list[Line]:

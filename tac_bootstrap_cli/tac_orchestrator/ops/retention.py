@@ -119,6 +119,7 @@ class _Pruner:
         self._count("system_logs", await self._db.system_logs.delete_older(until))
         await self._remove_leases()
         await self._remove_source_files()
+        await self._remove_spans()
         return self._planned.after({**dict.fromkeys(_KEPT_OF, 0), **self._removed, "sessions": self._sessions})
 
     async def _remove_session(self, session_id: str) -> None:
@@ -167,6 +168,11 @@ class _Pruner:
         """Those that nobody can read a second time."""
         async for rows in self._pages("source_files", "path"):
             await self._delete("delete_source_files", await asyncio.to_thread(_gone, [raw["path"] for raw in rows]))
+
+    async def _remove_spans(self) -> None:
+        """What was kept for records that may come late."""
+        async for rows in self._pages("old_traces", "trace_id"):
+            await self._delete("delete_spans", [raw["trace_id"] for raw in rows])
 
     async def _pages(self, name: str, key: str) -> AsyncIterator[list[RawRow]]:
         after = ""

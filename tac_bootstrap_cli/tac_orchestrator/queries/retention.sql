@@ -143,3 +143,12 @@ SELECT path FROM source_files WHERE path > :after ORDER BY path LIMIT :limit
 
 -- delete_source_files --
 DELETE FROM source_files WHERE path IN (VALUES (:path))
+
+-- old_traces --
+-- Traces that nothing has come for since. Their rows, if somebody keeps them, stay.
+SELECT spans.trace_id FROM spans WHERE spans.trace_id > :after
+GROUP BY spans.trace_id HAVING MAX(spans.received_at) < :until
+ORDER BY spans.trace_id LIMIT :limit
+
+-- delete_spans --
+DELETE FROM spans WHERE trace_id IN (VALUES (:trace_id))

@@ -252,6 +252,14 @@ async def test_files_that_are_gone_are_forgotten(db, path, tmp_path, sql):
     assert sql(path, "SELECT path FROM source_files") == [(str(tmp_path / "there.jsonl"),)]
 
 
+async def test_what_was_kept_for_late_records_of_a_trace_goes(db, path, sql):
+    old, young = "2020-01-01 00:00:00", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    for trace, span, received in (("old", "a", old), ("old", "b", old), ("alive", "a", old), ("alive", "b", young)):
+        sql(path, "INSERT INTO spans (trace_id, span_id, details, received_at) VALUES (?, ?, '{}', ?)", trace, span, received)
+    await prune(db, timedelta(days=30))
+    assert sql(path, "SELECT trace_id, span_id FROM spans") == [("alive", "a"), ("alive", "b")]
+
+
 @pytest.mark.parametrize("length", [timedelta(days=-1), timedelta.max])
 async def test_a_senseless_age_is_refused(db, length):
     for act in (plan, prune):

@@ -23,7 +23,7 @@ from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.engines.sqlite.readers import Readers, connect
 from tac_orchestrator.engines.sqlite.turns import Turns
 from tac_orchestrator.engines.sqlite.values import SqliteCodec
-from tac_orchestrator.errors import DatabaseBusy, DatabaseUnavailable, OrchestratorError, SchemaDrift
+from tac_orchestrator.errors import DatabaseBusy, OrchestratorError, SchemaDrift
 from tac_orchestrator.queries import Query
 from tac_orchestrator.settings import Settings
 
@@ -93,8 +93,6 @@ class SqliteEngine:
                 if self._writer is None:
                     self._writer = open_writer(self.path, self._settings)
                 commit(self._writer, units, self.target)
-                if isinstance(units[0].error, DatabaseUnavailable):
-                    self._disconnect()  # what this connection has seen of the file may be what is wrong with it
             finally:
                 self._turns.end()
         except (DatabaseBusy, sqlite.Error, OSError) as error:
@@ -103,7 +101,9 @@ class SqliteEngine:
                 unit.error = reason
 
     def stop_writing(self) -> None:
-        self._disconnect()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         self._turns.close()
 
     def forget_parent(self) -> None:
@@ -161,11 +161,6 @@ class SqliteEngine:
 
     async def close(self) -> None:
         await self._readers.close()
-
-    def _disconnect(self) -> None:
-        connection, self._writer = self._writer, None
-        if connection is not None:
-            connection.close()
 
     def _probe(self) -> Inspection:
         with closing(open_probe(self.path, self._settings)) as connection:

@@ -9,6 +9,7 @@ from typing import cast
 
 import click
 
+from tac_orchestrator.cli.explanation import explain, show_explanation
 from tac_orchestrator.cli.options import MAX_LIMIT, between, command, limit_option
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json_rows
 from tac_orchestrator.cli.store import ask
@@ -23,15 +24,25 @@ _GROUPS = ("model", "day", "agent-type", "session")
     examples=["tac-orch cost --by model", "tac-orch cost --by day --since 7d", "tac-orch cost --by session --json"],
 )
 @click.option("--by", type=click.Choice(_GROUPS), default="model", show_default=True, help="What to add up.")
+@click.option("--explain", "session", metavar="SESSION", help="Each request of this session: what it cost, and why.")
 @between
 @limit_option(50)
-def cost(target: str | None, as_json: bool, by: str, since: datetime | None, until: datetime | None, limit: int) -> None:
+def cost(
+    target: str | None, as_json: bool, by: str, session: str | None, since: datetime | None, until: datetime | None, limit: int
+) -> None:
     """Tokens and cost by model, day, type of agent or session.
 
     The dearest come first; days, the newest. Whole UTC days count, those of --since and --until included; sessions count by
     the day on which they began. COST is what is known; UNPRICED is how many answered prompts it lacks. The total is that of
     all rows, also of those beyond --limit. INPUT includes CACHED.
+
+    --explain shows all requests of a session, the first one first. INPUT includes what was read from the cache and what was
+    written to it for five minutes and for an hour. SOURCE is where the cost comes from, BASIS by whom or by which price, or why
+    it is unknown.
     """
+    if session is not None:
+        show_explanation(ask(target, lambda database: explain(database, session)), as_json=as_json)
+        return
     group = cast(Group, by.replace("-", "_"))
     rows = ask(target, lambda database: database.usage.by(group, since=since, until=until, limit=MAX_LIMIT))
     if as_json:

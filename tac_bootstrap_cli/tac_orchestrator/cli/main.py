@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, Place]] = {
     "Record": {
         "init": Place("init:init", "Prepare a project: the store, the modules for its scripts, and .gitignore."),
         "import": Place("imports:import_", "Bring in what other programs have written about their agents."),
+        "ingest": Place("ingest:ingest", "Take in what other programs send, as it comes or as it was captured."),
         "exec": Place("exec:execute", "Run any command as a recorded agent."),
         "demo": Place("demo:demo", "Run a workflow of real processes, import sample runs, and show them."),
     },
@@ -53,6 +54,7 @@ SECTIONS: Mapping[str, Mapping[str, Place]] = {
         "restore": Place("restore:restore", "Put a backup in the place of the store."),
         "export": Place("export:export", "Write what the store holds, for other programs."),
         "prune": Place("prune:prune", "Delete what is older than it has to be."),
+        "reprice": Place("reprice:reprice", "Price again what was priced or has no price, by the price table of today."),
         "db": Place("db:db", "The store's file: where it is, its schema, its health and its size."),
         "doctor": Place("doctor:doctor", "Look for everything that may be wrong, and say what to do about it."),
     },

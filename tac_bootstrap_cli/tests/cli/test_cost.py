@@ -63,3 +63,39 @@ async def _spend(path: Path) -> None:
         agent = await make_agent(db)
         await make_prompt(db, agent, status="completed", model_used="dear", cost_usd=Decimal(10))
         await make_prompt(db, agent, status="completed", cost_usd=Decimal(1))
+
+
+def test_each_request_is_explained(call: Caller, store: Path) -> None:
+    told = call("cost", "--explain", "issue-42", "--json").json
+
+    assert (told["session_id"], told["cost_usd"], told["unpriced_count"]) == ("issue-42", "0.324496", 1)
+    assert [(one["agent_name"], one["cost_source"]) for one in told["requests"]] == [
+        ("planner", "priced"),
+        ("builder", "reported"),
+        ("builder", "unknown"),
+    ]
+    priced, reported, unknown = (one["basis"] for one in told["requests"])
+    assert priced.endswith(": anthropic/claude-sonnet-4-5")
+    assert reported == "as its source reported it"
+    assert unknown.endswith("has no price for model 'of nobody'")
+
+
+def test_tokens_of_the_cache_are_told_apart(call: Caller, path: Path) -> None:
+    asyncio.run(_use_the_cache(path))
+
+    lines = call("cost", "--explain", "session").out.splitlines()
+
+    assert lines[0].split()[3:10] == ["INPUT", "READ", "WRITE", "5M", "WRITE", "1H", "OUTPUT"]
+    assert lines[1].split()[3:9] == ["1000", "600", "200", "100", "50", "0.00258"]
+    assert lines[2].split()[3:8] == ["-"] * 5
+    assert lines[2].endswith("it is failed")
+    assert lines[3].split()[:9] == ["total", "1000", "600", "200", "100", "50", "0.00258"]
+
+
+async def _use_the_cache(path: Path) -> None:
+    cached = {"tokens_cache_read": 600, "tokens_cache_write": 300, "tokens_cache_write_1h": 100}
+    async with Database.open(path) as db:
+        agent = await make_agent(db)
+        used = {"model_used": "claude-sonnet-4-5", "tokens_input": 1000, "tokens_output": 50, **cached}
+        await make_prompt(db, agent, status="completed", **used)
+        await make_prompt(db, agent, status="failed")

@@ -96,7 +96,7 @@ class Reading:
 
 
 _FACTS = {one.name: one.default for one in fields(Facts)}
-_TOKENS = tuple(one.name for one in fields(Tokens))
+TOKENS = tuple(one.name for one in fields(Tokens))
 _CALL = {one.name: one.default for one in fields(CallFacts)}
 
 
@@ -107,7 +107,7 @@ def as_row(facts: Facts) -> dict[str, Any]:
     if call is not None:
         told = {name: value for name, default in _CALL.items() if (value := getattr(call, name)) != default and value != []}
         tokens = told.pop("tokens")
-        kept["call"] = {**told, "tokens": {name: value for name in _TOKENS if (value := getattr(tokens, name)) is not None}}
+        kept["call"] = {**told, "tokens": {name: value for name in TOKENS if (value := getattr(tokens, name)) is not None}}
     columns = {"trace_id": kept.pop("trace_id"), "span_id": kept.pop("key"), "parent_span_id": kept.pop("parent", None)}
     return {**columns, "response_id": call.response_id if call else None, "details": kept}
 

@@ -277,7 +277,8 @@ class _Change:
         self.gone = [home for home in before.rows if home not in after.rows]
         self.changed = [home for home, row in after.rows.items() if home in self._texts or before.rows.get(home) != row]
         self.keys: dict[str, list[str]] = {"agents": [], "prompts": [], "agent_logs": [], "system_logs": []}
-        for home in (*self.changed, *(one for those in carried.values() for one in those)):
+        looked_up = (home for home in self.changed if home in before.rows or home in after.shared)
+        for home in (*looked_up, *(one for those in carried.values() for one in those)):
             self.keys[home[0]].append(home[1])
 
     def row(self, home: Home, stored: Mapping[Home, Values]) -> Values:

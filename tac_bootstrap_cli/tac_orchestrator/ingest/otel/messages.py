@@ -16,6 +16,7 @@ from tac_orchestrator.models import dump_json
 
 Json = dict[str, Any]
 
+_SPEAKERS = frozenset(("assistant", "model", "ai"))
 _COMMAND = re.compile(r"\s*/([A-Za-z][\w:-]*)(?=\s|$)")
 _DEEPEST = 100
 _ARGUMENTS = 20_000
@@ -63,6 +64,15 @@ def messages(value: Any) -> list[Message]:
     return [message(cast(Json, item)) for item in items if isinstance(item, dict)]
 
 
+def newest(value: Any) -> list[Message]:
+    """What came after the model spoke last, and its last word: of a conversation, all the rest has been told before."""
+    found = parsed(value)
+    items = cast(list[Any], found) if isinstance(found, list) else [found]
+    told = [cast(Json, item) for item in items if isinstance(item, dict)]
+    spoken = max((place for place, item in enumerate(told) if item.get("role") in _SPEAKERS), default=0)
+    return [message(item) for item in told[spoken:]]
+
+
 def message(found: Json, role: str = "user") -> Message:
     """From one object. Whatever has no text is named by its type."""
     told = Message(str(found.get("role") or role))
@@ -88,7 +98,7 @@ def newest_input(told: list[Message]) -> Input | None:
     """None if nothing is known of what a model was told."""
     if not told:
         return None
-    spoken = [place for place, one in enumerate(told) if one.role in ("assistant", "model", "ai")]
+    spoken = [place for place, one in enumerate(told) if one.role in _SPEAKERS]
     fresh = [one for one in told[spoken[-1] + 1 if spoken else 0 :] if one.role not in ("system", "developer")]
     fresh = fresh or told[-1:]
     text = "\n\n".join(one.text for one in fresh if one.texts)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from tac_orchestrator.ingest.identity import row_id, unique_key
 from tac_orchestrator.ingest.otel.agents import Agents, Instance
-from tac_orchestrator.ingest.otel.facts import CallFacts, Facts, Tokens
+from tac_orchestrator.ingest.otel.facts import TOKENS, CallFacts, Facts, Tokens
 from tac_orchestrator.ingest.otel.forest import Forest, Place, Unions, place_of
 
 _CLAUDE_CODE = "cc:"
@@ -25,33 +25,29 @@ class Request:
     owner: Instance
     places: list[Place]
 
-    @property
-    def calls(self) -> list[CallFacts]:
-        return [one.call for one in self.tellers if one.call is not None]
+    calls: list[CallFacts] = field(init=False)
+    whole: list[Facts] = field(init=False)
+    is_told: bool = field(init=False)
+    start_us: int = field(init=False)
+    end_us: int = field(init=False)
 
-    @property
-    def is_told(self) -> bool:
-        return any(not call.is_partial for call in self.calls)
-
-    @property
-    def whole(self) -> list[Facts]:
-        """Those that tell of all of it, if there are any."""
-        return [one for one in self.tellers if one.call and not one.call.is_partial] or self.tellers or self.messages
-
-    @property
-    def start_us(self) -> int:
-        return min(one.start_us for one in self.whole)
-
-    @property
-    def end_us(self) -> int:
-        return max(one.end_us for one in self.whole)
+    def __post_init__(self) -> None:
+        """`whole` are those that tell of all of it, if there are any."""
+        self.calls = [one.call for one in self.tellers if one.call is not None]
+        whole = [one for one in self.tellers if one.call and not one.call.is_partial]
+        self.is_told = bool(whole)
+        self.whole = whole or self.tellers or self.messages
+        self.start_us = min([one.start_us for one in self.whole])
+        self.end_us = max([one.end_us for one in self.whole])
 
     def tokens(self) -> Tokens:
         """Of those who know best, the larger count."""
+        if len(self.calls) == 1:
+            return self.calls[0].tokens
         merged = Tokens()
-        for one in fields(Tokens):
-            told = [(call.rank, value) for call in self.calls if (value := getattr(call.tokens, one.name)) is not None]
-            setattr(merged, one.name, max(told)[1] if told else None)
+        for name in TOKENS:
+            told = [(call.rank, value) for call in self.calls if (value := getattr(call.tokens, name)) is not None]
+            setattr(merged, name, max(told)[1] if told else None)
         return merged
 
 
@@ -166,8 +162,13 @@ def _request_id(tellers: list[Facts], messages: list[Facts]) -> str:
     asked = sorted({one.call.request_id for one in whole if one.call and one.call.request_id})
     if asked and whole[0].trace_id.startswith(_CLAUDE_CODE):
         return row_id("llm", unique_key(asked[0], whole[0].trace_id))
-    first = whole[0] if whole else messages[0]
-    is_span = bool(whole) and not (first.call and first.call.is_partial)
+    return own_id(whole or messages)
+
+
+def own_id(records: list[Facts]) -> str:
+    """Of a request to which nobody else has given a name."""
+    first = records[0]
+    is_span = first.call is not None and not first.call.is_partial
     return row_id("otlp", first.trace_id, first.key if is_span else first.parent or first.key)
 
 

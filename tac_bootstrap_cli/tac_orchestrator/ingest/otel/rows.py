@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from tac_orchestrator.ingest.identity import agent_type_of, named
 from tac_orchestrator.ingest.otel.agents import Agents, Instance
+from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
 from tac_orchestrator.ingest.otel.facts import Facts
 from tac_orchestrator.ingest.otel.forest import Forest, Place, place_of
-from tac_orchestrator.ingest.otel.requests import Request, ToolUse, find_requests, find_tools
+from tac_orchestrator.ingest.otel.requests import Request, ToolUse, find_requests, find_tools, own_id
 from tac_orchestrator.models import AgentType
 from tac_orchestrator.tables.sources import Values
 
@@ -26,11 +27,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Derived:
-    """Rows by their names. `homes` tells which row the texts of a record go to."""
+    """Rows by their names. `homes` tells which row the texts of a record go to; `shared` are rows of which others may tell."""
 
     kinds: dict[str, AgentType] = field(default_factory=dict[str, AgentType])
     rows: dict[Home, Values] = field(default_factory=dict[Home, Values])
     homes: dict[Place, Home] = field(default_factory=dict[Place, Home])
+    shared: set[Home] = field(default_factory=set[Home])
 
 
 def derive(facts: Iterable[Facts]) -> Derived:
@@ -48,16 +50,27 @@ def derive(facts: Iterable[Facts]) -> Derived:
         found.rows["agents", instance.id] = _agent(instance, by_owner.get(instance.id, []))
     for request in requests:
         found.rows["prompts", request.id] = prompts[request.id]
-        found.homes |= dict.fromkeys(request.places, ("prompts", request.id))
+        for place in request.places:
+            found.homes[place] = ("prompts", request.id)
+        if request.id != own_id(request.whole):
+            found.shared.add(("prompts", request.id))
         if request.is_told and request.whole[-1].state == "failed":
             key = f"otlp:error:{request.id}"
             found.rows["agent_logs", key] = _failure(request, key)
     for use in uses:
         found.rows["agent_logs", use.key] = _tool_log(use)
-        found.homes |= dict.fromkeys(map(place_of, use.records), ("agent_logs", use.key))
-    for home, row in logs.items():
-        found.rows[home] = row
+        for record in use.records:
+            found.homes[place_of(record)] = ("agent_logs", use.key)
+    found.rows |= logs
+    found.shared |= {home for home, row in found.rows.items() if _is_shared(home, row)}
     return found
+
+
+def _is_shared(home: Home, row: Values) -> bool:
+    """Whether a row may be there although no record of its trace is: from other sources, or for a log of no trace at all."""
+    if home[0] == "agents":
+        return row["context"]["source"] != "otel"
+    return home[0] != "prompts" and (home[1].startswith(f"otlp:{NO_TRACE}:") or not home[1].startswith("otlp:"))
 
 
 def _by_owner(requests: list[Request]) -> dict[str, list[Request]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tac_orchestrator.ingest.otel.conventions.reading import call_reading, count, known, money, name, structural, text
 from tac_orchestrator.ingest.otel.facts import BY_INSTRUMENTATION, BY_PROVIDER, CallFacts, Facts, Reading, Texts, Tokens
-from tac_orchestrator.ingest.otel.messages import Message, json_object, message, messages, parsed, text_of
+from tac_orchestrator.ingest.otel.messages import Message, json_object, message, messages, newest, parsed, text_of
 from tac_orchestrator.ingest.otel.wire import Event, Span
 
 _CALLS = frozenset(("chat", "text_completion", "generate_content", "generate", "completion"))
@@ -133,7 +133,7 @@ def content(attributes: dict[str, Any], events: list[Event]) -> tuple[list[Messa
     holders = [attributes, *(event.attributes for event in events if event.name in DETAILS_EVENTS)]
     for holder in holders:
         if "gen_ai.input.messages" in holder or "gen_ai.output.messages" in holder:
-            return messages(holder.get("gen_ai.input.messages") or []), messages(holder.get("gen_ai.output.messages") or [])
+            return newest(holder.get("gen_ai.input.messages") or []), messages(holder.get("gen_ai.output.messages") or [])
     if "gen_ai.prompt" in attributes or "gen_ai.completion" in attributes:
         return messages(attributes.get("gen_ai.prompt") or []), messages(attributes.get("gen_ai.completion") or [])
     told = [(event.name, event_message(event.name, event.attributes)) for event in events if event.name in _EVENT_ROLES]

@@ -7,6 +7,7 @@ from tac_orchestrator.ingest.otel.conventions.reading import name, structural
 from tac_orchestrator.ingest.otel.facts import Facts, Reading
 from tac_orchestrator.ingest.otel.wire import Span
 
+_SCOPES = ("opentelemetry.instrumentation.", "traceloop")
 _ASSOCIATED = "traceloop.association.properties."
 
 # Its agents are all children of the workflow, whoever called them.
@@ -14,7 +15,7 @@ _FLAT = "opentelemetry.instrumentation.openai_agents"
 
 
 def recognises(span: Span) -> bool:
-    return any(key.startswith("traceloop.") for key in span.attributes)
+    return span.scope.startswith(_SCOPES) and any(key.startswith("traceloop.") for key in span.attributes)
 
 
 def read(span: Span) -> Reading:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from tac_orchestrator.ingest.otel.conventions import genai
 from tac_orchestrator.ingest.otel.conventions.reading import call_reading, count, name, structural
 from tac_orchestrator.ingest.otel.facts import CallFacts, Reading, Texts, Tokens
-from tac_orchestrator.ingest.otel.messages import Message, messages, parsed, text_of
+from tac_orchestrator.ingest.otel.messages import Message, json_object, newest, parsed, text_of
 from tac_orchestrator.ingest.otel.wire import Span
 
 _OPERATION = "ai.operationId"
@@ -46,6 +48,15 @@ def read(span: Span) -> Reading:
         ttft_ms=count(attributes, "ai.response.msToFirstChunk"),
     )
     answers = Message("assistant", [shown] if (shown := text_of(attributes.get("ai.response.text"))) else [])
-    for one in messages(attributes.get("ai.response.toolCalls") or []):
-        answers.calls += one.calls
-    return call_reading(facts, call, messages(attributes.get("ai.prompt.messages") or []), [answers])
+    answers.calls += _calls(attributes.get("ai.response.toolCalls"))
+    return call_reading(facts, call, newest(attributes.get("ai.prompt.messages") or []), [answers])
+
+
+def _calls(value: Any) -> list[list[str]]:
+    found = parsed(value)
+    calls = [json_object(one) for one in cast(list[Any], found)] if isinstance(found, list) else []
+    return [
+        [str(one.get("toolCallId") or ""), str(one["toolName"]), (text_of(one.get("args", one.get("input"))) or "")[:20_000]]
+        for one in calls
+        if "toolName" in one
+    ]

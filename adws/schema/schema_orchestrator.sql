@@ -396,13 +396,18 @@ CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at) WHER
 CREATE INDEX IF NOT EXISTS idx_agents_parent ON agents (parent_agent_id, started_at) WHERE parent_agent_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_prompts_created ON prompts (created_at);
+-- Of two that seem equally good, SQLite takes the one that was made first.
+CREATE INDEX IF NOT EXISTS idx_prompts_type_status ON prompts (prompt_type, status, created_at)
+WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_prompts_type_model ON prompts (prompt_type, model_used, created_at)
+WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_prompts_status_model ON prompts (status, model_used, created_at) WHERE status <> 'completed';
 CREATE INDEX IF NOT EXISTS idx_prompts_type ON prompts (prompt_type, created_at)
 WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at) WHERE model_used IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at);
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at) WHERE log_level <> 'INFO';
--- Of two that seem equally good, SQLite takes the one that was made first.
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_at)

@@ -51,6 +51,11 @@ agent_logs.created_at < :until
 (agent_logs.created_at, agent_logs.id)
     < (SELECT earlier.created_at, earlier.id FROM agent_logs AS earlier WHERE earlier.id = :before)
 
+-- list.until.before --
+-- Of two ends that the index may begin at, SQLite takes the first; a page begins at its own.
++agent_logs.created_at < :until AND (agent_logs.created_at, agent_logs.id)
+    < (SELECT earlier.created_at, earlier.id FROM agent_logs AS earlier WHERE earlier.id = :before)
+
 -- delete --
 DELETE FROM agent_logs WHERE id = :id
 

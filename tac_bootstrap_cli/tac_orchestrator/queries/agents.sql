@@ -34,6 +34,11 @@ agents.started_at < :until
 (agents.started_at, agents.id)
     < (SELECT earlier.started_at, earlier.id FROM agents AS earlier WHERE earlier.id = :before)
 
+-- list.until.before --
+-- Of two ends that the index may begin at, SQLite takes the first; a page begins at its own.
++agents.started_at < :until AND (agents.started_at, agents.id)
+    < (SELECT earlier.started_at, earlier.id FROM agents AS earlier WHERE earlier.id = :before)
+
 -- tree --
 -- All agents of a session, each after its parent, with the name of its kind.
 SELECT agents.*, orchestrator_agents.name, orchestrator_agents.agent_type

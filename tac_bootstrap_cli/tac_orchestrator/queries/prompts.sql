@@ -26,6 +26,28 @@ WHERE agents.session_id = :session_id AND requests.id IN (
 )
 ORDER BY requests.created_at DESC, requests.id DESC LIMIT :limit
 
+-- list.brief --
+-- The same with the beginnings of their texts, which may be long, and without details.
+SELECT prompts.id, prompts.agent_id, prompts.prompt_type, prompts.prompt_name, substr(prompts.prompt_text, 1, 300) AS prompt_text,
+    substr(prompts.response_text, 1, 300) AS response_text, prompts.status, prompts.model_used, prompts.tokens_input,
+    prompts.tokens_output, prompts.tokens_cache_read, prompts.tokens_cache_write, prompts.tokens_cache_write_1h, prompts.cost_usd,
+    prompts.cost_source, prompts.cost_basis, prompts.latency_ms, prompts.created_at, prompts.completed_at, prompts.error_message,
+    NULL AS details
+FROM prompts WHERE {filters} ORDER BY prompts.created_at DESC, prompts.id DESC LIMIT :limit
+
+-- list.of_session.brief --
+SELECT requests.id, requests.agent_id, requests.prompt_type, requests.prompt_name, substr(requests.prompt_text, 1, 300) AS prompt_text,
+    substr(requests.response_text, 1, 300) AS response_text, requests.status, requests.model_used, requests.tokens_input,
+    requests.tokens_output, requests.tokens_cache_read, requests.tokens_cache_write, requests.tokens_cache_write_1h, requests.cost_usd,
+    requests.cost_source, requests.cost_basis, requests.latency_ms, requests.created_at, requests.completed_at, requests.error_message,
+    NULL AS details
+FROM agents CROSS JOIN prompts AS requests
+WHERE agents.session_id = :session_id AND requests.id IN (
+    SELECT prompts.id FROM prompts WHERE prompts.agent_id = agents.id AND {more_filters}
+    ORDER BY prompts.created_at DESC, prompts.id DESC LIMIT :limit
+)
+ORDER BY requests.created_at DESC, requests.id DESC LIMIT :limit
+
 -- list.session_id --
 prompts.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
 
@@ -42,6 +64,17 @@ prompts.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :ses
 -- list.model_used --
 {also}prompts.model_used = :model_used
 
+-- list.prompt_type.status --
+{also}prompts.prompt_type = :prompt_type AND {also}prompts.status = :status
+    AND prompts.prompt_type <> 'adw' AND prompts.prompt_type <> 'followup' AND prompts.prompt_type <> 'tool_call'
+
+-- list.prompt_type.model_used --
+{also}prompts.prompt_type = :prompt_type AND {also}prompts.model_used = :model_used
+    AND prompts.prompt_type <> 'adw' AND prompts.prompt_type <> 'followup' AND prompts.prompt_type <> 'tool_call'
+
+-- list.status.model_used --
+{also}prompts.status = :status AND {also}prompts.model_used = :model_used AND prompts.status <> 'completed'
+
 -- list.since --
 prompts.created_at >= :since
 
@@ -50,6 +83,11 @@ prompts.created_at < :until
 
 -- list.before --
 (prompts.created_at, prompts.id)
+    < (SELECT earlier.created_at, earlier.id FROM prompts AS earlier WHERE earlier.id = :before)
+
+-- list.until.before --
+-- Of two ends that the index may begin at, SQLite takes the first; a page begins at its own.
++prompts.created_at < :until AND (prompts.created_at, prompts.id)
     < (SELECT earlier.created_at, earlier.id FROM prompts AS earlier WHERE earlier.id = :before)
 
 -- update --

@@ -24,6 +24,11 @@ sessions.started_at < :until
 (sessions.started_at, sessions.session_id)
     < (SELECT earlier.started_at, earlier.session_id FROM sessions AS earlier WHERE earlier.session_id = :before)
 
+-- list.until.before --
+-- Of two ends that the index may begin at, SQLite takes the first; a page begins at its own.
++sessions.started_at < :until AND (sessions.started_at, sessions.session_id)
+    < (SELECT earlier.started_at, earlier.session_id FROM sessions AS earlier WHERE earlier.session_id = :before)
+
 -- matching --
 -- The sessions whose name begins with what somebody typed; the newest first.
 SELECT session_id FROM sessions WHERE session_id >= :first AND session_id < :last ORDER BY started_at DESC LIMIT :limit

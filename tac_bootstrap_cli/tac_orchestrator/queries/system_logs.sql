@@ -26,6 +26,11 @@ system_logs.created_at < :until
 (system_logs.created_at, system_logs.id)
     < (SELECT earlier.created_at, earlier.id FROM system_logs AS earlier WHERE earlier.id = :before)
 
+-- list.until.before --
+-- Of two ends that the index may begin at, SQLite takes the first; a page begins at its own.
++system_logs.created_at < :until AND (system_logs.created_at, system_logs.id)
+    < (SELECT earlier.created_at, earlier.id FROM system_logs AS earlier WHERE earlier.id = :before)
+
 -- delete --
 DELETE FROM system_logs WHERE id = :id
 

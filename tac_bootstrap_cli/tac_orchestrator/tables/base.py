@@ -205,7 +205,8 @@ class Table(Generic[M]):
         """The fragments for these filters, the one that leaves the fewest rows first."""
         names = sorted(wanted, key=lambda name: (name in _TIMES, wanted[name] in COMMON))
         for first, second in permutations(names, 2):
-            if f"list.{first}.{second}" in self._queries and wanted[first] not in COMMON:
+            together = f"list.{first}.{second}" in self._queries and {first, second} <= set(names)
+            if together and wanted[first] not in COMMON:
                 names[names.index(first)] = f"{first}.{second}"
                 names.remove(second)
         return [

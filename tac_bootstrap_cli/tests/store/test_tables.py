@@ -548,6 +548,9 @@ STATISTICS = {
     "prompts": "1000000",
     "idx_prompts_agent": "1000000 10 1",
     "idx_prompts_status": "1000000 250000 1",
+    "idx_prompts_type_status": "1000 500 100 1",
+    "idx_prompts_type_model": "1000 500 100 1",
+    "idx_prompts_status_model": "30000 10000 1000 1",
     "idx_prompts_type": "1000 500 1",
     "idx_prompts_model": "900000 100000 1",
     "idx_prompts_created": "1000000 1",
@@ -601,12 +604,21 @@ async def test_a_list_goes_by_the_index_of_its_most_selective_filter(
     assert bad_plans == {}
 
 
+INDEXES_OF_TWO = (
+    ({"log_type=error", "log_level"}, "idx_agent_logs_type_level"),
+    ({"status=failed", "model_used"}, "idx_prompts_status_model"),
+    ({"prompt_type=correction", "model_used"}, "idx_prompts_type_model"),
+    ({"prompt_type=correction", "status"}, "idx_prompts_type_status"),
+)
+
+
 def is_good(plan: list[str], table: str, combination: Iterable[Choice]) -> bool:
     """Whether it finds its rows by the index of the first filter that has one, else by that of the time, in order."""
     by_time = f"idx_{table}_{TIME_COLUMNS[table].removesuffix('_at')}"
     index = next((index for _, _, index in combination if index not in {None, "time"}), by_time)
-    if index == "idx_agent_logs_type" and any(name == "log_level" for name, _, _ in combination):
-        index = "idx_agent_logs_type_level"
+    if index not in {f"idx_{table}_agent", "session"}:
+        asked = {part for name, value, _ in combination for part in (name, f"{name}={value}")}
+        index = next((both for names, both in INDEXES_OF_TWO if names <= asked), index)
     by_session = index == "session"
     index = f"idx_{table}_agent" if by_session else index
     step = next(step for step in plan if step.split()[1] == table)

@@ -566,7 +566,7 @@ def compare(examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)  # a failure is made small first, which takes its time
 def test_the_store_holds_what_a_model_of_it_holds() -> None:
-    compare(examples=20, steps=25)
+    compare(examples=12, steps=45)
 
 
 @pytest.mark.long

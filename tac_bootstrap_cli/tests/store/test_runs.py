@@ -273,6 +273,16 @@ async def test_an_agent_that_has_ended_may_be_resumed(db: Database, builder: Orc
     assert len(await db.agents.list()) == 1
 
 
+@pytest.mark.parametrize(("status", "expected"), [("executing", []), ("reviewing", ["reviewing → executing"])])
+async def test_an_agent_that_has_not_ended_may_be_taken_up(
+    db: Database, builder: OrchestratorAgent, status: Any, expected: list[str]
+) -> None:
+    agent = await db.agents.create(builder.id, "session", status=status)
+    async with db.agents.resume(agent.id):
+        pass
+    assert await changes_of(db, agent.id) == [*expected, "executing → completed"]
+
+
 async def test_an_agent_that_does_not_exist_is_not_resumed(db: Database) -> None:
     with pytest.raises(NotFound):
         async with db.agents.resume(UNKNOWN):

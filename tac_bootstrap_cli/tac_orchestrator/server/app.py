@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.server.access import Access
+from tac_orchestrator.server.bodies import Room
 from tac_orchestrator.server.guard import Guard, Place
 from tac_orchestrator.server.live import Live
 from tac_orchestrator.server.problems import answer_with_problems
@@ -21,6 +22,7 @@ from tac_orchestrator.server.routes import (
     live,
     login,
     orchestrator_agents,
+    otlp,
     prompts,
     search,
     sessions,
@@ -41,6 +43,7 @@ _ROUTERS = (
     health.router,
     live.router,
     login.router,
+    otlp.router,
 )
 
 
@@ -74,5 +77,5 @@ def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
 
     api = create_api()
     api.router.lifespan_context = lifespan
-    api.state.access, api.state.place = access, place
+    api.state.access, api.state.place, api.state.room = access, place, Room()
     return Guard(api, access, place)

@@ -154,6 +154,7 @@ class Agents:
                 owner.owned.append(one)
 
     def _find_parents(self) -> None:
+        self._targets = {(one.trace_id, target) for one in self._forest.facts if (target := _target(one)) is not None}
         for instance in dict.fromkeys(self._instances.values()):
             outer = self._enclosing_agent(instance.spans[0])
             found = self._instances[place_of(outer)] if outer is not None else self._handed_over_by(instance)
@@ -163,6 +164,8 @@ class Agents:
     def _handed_over_by(self, instance: Instance) -> Instance | None:
         """An agent that nobody encloses may have been given the conversation by another, or be drawn beside its caller."""
         first = instance.spans[0]
+        if first.parent_agent is None and not first.is_flat and (first.trace_id, instance.name) not in self._targets:
+            return None
         others = [
             one for one in self._in_trace(first.trace_id) if self.owner(one) is not instance and one.start_us <= first.start_us
         ]

@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tac_orchestrator.engines.base import Progress
 from tac_orchestrator.errors import DatabaseUnavailable
 from tac_orchestrator.ingest.claude_code.session import SILENCE, Member, SessionRows, session_rows
 from tac_orchestrator.ingest.claude_code.settlement import settle
-from tac_orchestrator.ingest.claude_code.stream import Stream
+from tac_orchestrator.ingest.claude_code.stream import Stream, with_times
 from tac_orchestrator.ingest.claude_code.transcript import Json, parsed_line
 from tac_orchestrator.ingest.identity import agent_type_of, claimed, named, row_id
 from tac_orchestrator.ingest.intake import Intake, Report
@@ -295,15 +295,8 @@ def _with_times(stream: Stream, folder: AgentFolder) -> list[Member]:
     """The agents of a stream, which says how long its process took, but not when: that is concluded from its file, unless the
     file has been copied since."""
     assert folder.output is not None
-    members, ended_at = stream.members(), _modified(folder.output)
-    times = {"began_at": ended_at - timedelta(milliseconds=stream.duration_ms), "ended_at": ended_at}
-    heard = [time for member in members for time in (member.began_at, member.ended_at) if time]
-    if heard and min(heard) < times["began_at"]:
-        times = {"began_at": min(heard), "ended_at": max(heard)}
-    return [
-        replace(member, meta={**times, **member.meta}) if member.key is None or member.began_at is None else member
-        for member in members
-    ]
+    ended_at = _modified(folder.output)
+    return with_times(stream.members(), ended_at - timedelta(milliseconds=stream.duration_ms), ended_at)
 
 
 def _modified(path: Path) -> datetime:

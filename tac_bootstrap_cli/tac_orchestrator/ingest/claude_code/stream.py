@@ -7,8 +7,10 @@ what the process cost as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import BinaryIO
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, BinaryIO, cast
 
 from tac_orchestrator.ingest.claude_code.session import Member
 from tac_orchestrator.ingest.claude_code.transcript import Input, Json, Transcript, complete_lines, json_object, parsed_line
@@ -68,6 +70,7 @@ class Stream:
         kind = line.get("type")
         if kind in {"assistant", "user"}:
             self._transcript(line).take(_as_transcript_line(line))
+            self._note_answered_calls(line)
         elif kind == "stream_event":
             self._take_event(line)
         elif kind == "system":
@@ -82,6 +85,19 @@ class Stream:
         if key not in self.transcripts:
             self.transcripts[key] = Transcript(self.session_id or "", key)
         return self.transcripts[key]
+
+    def _note_answered_calls(self, line: Json) -> None:
+        """A sub-agent whose call has been answered is done, unless it is one of which the stream tells more than that."""
+        content = json_object(line.get("message")).get("content")
+        for block in map(json_object, cast(list[Any], content) if isinstance(content, list) else ()):
+            key = block.get("tool_use_id")
+            if (
+                isinstance(key, str)
+                and key in self.transcripts
+                and not block.get("is_error")
+                and "agentKey" not in self.metas.get(key, {})
+            ):
+                self.metas.setdefault(key, {})["finished"] = True
 
     def _take_event(self, line: Json) -> None:
         """The model's own events: the only ones in a stream that hold the final count of output tokens."""
@@ -147,3 +163,15 @@ def _as_transcript_line(line: Json) -> Json:
         "requestId": line.get("request_id"),
         "toolUseResult": line.get("tool_use_result"),
     }
+
+
+def with_times(members: Iterable[Member], began_at: datetime, ended_at: datetime) -> list[Member]:
+    """The agents of a stream, whose process ran from then to then, unless its lines know better."""
+    members, times = list(members), {"began_at": began_at, "ended_at": ended_at}
+    heard = [time for member in members for time in (member.began_at, member.ended_at) if time]
+    if heard and min(heard) < began_at:
+        times = {"began_at": min(heard), "ended_at": max(heard)}
+    return [
+        replace(member, meta={**times, **member.meta}) if member.key is None or member.began_at is None else member
+        for member in members
+    ]

@@ -90,6 +90,11 @@ class _Blocking:
         self._live = live
         self._portal = portal
 
+    @property
+    def live(self) -> Any:
+        """What this is a view of, for what may be called from any thread."""
+        return self._live
+
     def recorded(self, name: str, *, agent_type: AgentType = "utility", session_id: str | None = None) -> Any:
         """See `Database.recorded`; for functions without `async`."""
 

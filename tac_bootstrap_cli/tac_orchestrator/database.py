@@ -187,6 +187,11 @@ class Database:
         """Have statements committed together or not at all."""
         return await self._writer.write(list(statements))
 
+    def post(self, *statements: Statement) -> None:
+        """Have each of these committed some time soon, from any thread. Never raises and never waits, see `dropped`."""
+        for statement in statements:
+            self._writer.post(statement)
+
     async def raw_connection(self) -> Any:
         """A connection of the driver's own, for SQL of your own. Close it before the store."""
         return await self._engine.raw_connection()

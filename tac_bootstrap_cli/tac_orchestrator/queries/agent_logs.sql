@@ -3,6 +3,13 @@
 INSERT INTO agent_logs (agent_id, log_level, log_type, message, details, created_at, source_key)
 VALUES (:agent_id, :log_level, :log_type, :message, :details, :created_at, :source_key)
 
+-- create_if_known --
+-- The same, if there is such an agent. What belongs to none goes to the system's logs: `create_if_unknown`.
+INSERT INTO agent_logs (agent_id, log_level, log_type, message, details, created_at, source_key)
+SELECT told.column1, told.column2, told.column3, told.column4, told.column5, told.column6, told.column7
+FROM (VALUES (:agent_id, :log_level, :log_type, :message, :details, :created_at, :source_key)) AS told
+WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = told.column1)
+
 -- get --
 SELECT agent_logs.* FROM agent_logs WHERE id = :id
 

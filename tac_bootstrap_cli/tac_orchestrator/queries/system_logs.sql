@@ -3,6 +3,13 @@
 INSERT INTO system_logs (log_level, component, message, details, created_at, source_key)
 VALUES (:log_level, :component, :message, :details, :created_at, :source_key)
 
+-- create_if_unknown --
+-- The same, for what names an agent that is not there.
+INSERT INTO system_logs (log_level, component, message, details, created_at, source_key)
+SELECT told.column1, told.column2, told.column3, told.column4, told.column5, told.column6
+FROM (VALUES (:log_level, :component, :message, :details, :created_at, :source_key, :agent_id)) AS told
+WHERE NOT EXISTS (SELECT 1 FROM agents WHERE agents.id = told.column7)
+
 -- get --
 SELECT system_logs.* FROM system_logs WHERE id = :id
 

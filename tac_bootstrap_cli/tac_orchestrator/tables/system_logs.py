@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tac_orchestrator.engines.base import Statement
 from tac_orchestrator.models import JsonObject, LogLevel, SystemLog
 from tac_orchestrator.tables.base import Page, now
 from tac_orchestrator.tables.logs import Logs
@@ -24,14 +25,8 @@ class SystemLogs(Logs[SystemLog]):
         created_at: datetime | None = None,
     ) -> int:
         """Returns the number that the log gets."""
-        values = {
-            "log_level": log_level,
-            "component": component,
-            "message": message,
-            "details": details,
-            "created_at": created_at or now(),
-        }
-        return (await self._write(self._insert("create", values)))[0].first_id
+        statement = self.statement(component, message, log_level=log_level, details=details, created_at=created_at)
+        return (await self._write(statement))[0].first_id
 
     async def list(
         self,
@@ -46,3 +41,22 @@ class SystemLogs(Logs[SystemLog]):
         """The newest first. `before` is the id of the last row of the page before."""
         filters = {"log_level": log_level, "component": component, "since": since, "until": until}
         return await self._list(filters, limit=limit, before=before)
+
+    def statement(
+        self,
+        component: str,
+        message: str,
+        *,
+        log_level: LogLevel = "INFO",
+        details: JsonObject | None = None,
+        created_at: datetime | None = None,
+    ) -> Statement:
+        """What stores a log. Raises InvalidRecord."""
+        values = {
+            "log_level": log_level,
+            "component": component,
+            "message": message,
+            "details": details,
+            "created_at": created_at or now(),
+        }
+        return self._insert("create", values)

@@ -28,7 +28,10 @@ _PYTEST_INI = "[pytest]\npythonpath = .\naddopts = -q --no-header -p no:cachepro
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make the project. Returns where its store is. Raises InvalidSetting if the folder is somebody's own, or pytest is missing."""
+    """Make the project. Returns where its store is.
+
+    Raises InvalidSetting if the folder is somebody's own, or pytest is missing.
+    """
     if find_spec("pytest") is None:
         raise InvalidSetting("pytest", "not installed", "what the tester runs: pip install 'tac-orchestrator[demo]'")
     if folder.exists() and any(folder.iterdir()) and not (folder / DEFAULT_DATABASE).is_file():

@@ -22,7 +22,8 @@ def test_a_session_is_a_tree_with_the_error_where_it_failed(call: Caller, store:
         "Tokens   48,922 in (31,000 from cache), 1,129 out",
         "Cost     $0.3245, without 1 prompt of unknown price",
     ]
-    assert [line.index(name) for line, name in zip(lines[9::2], ("planner", "└─ builder", "   └─ tester"), strict=True)] == [0] * 3
+    names = ("planner", "└─ builder", "   └─ tester")
+    assert [line.index(name) for line, name in zip(lines[9::2], names, strict=True)] == [0] * 3
     assert [line.index("error: ") for line in lines[10::2]] == [2, 5, 8]
     assert lines[-1] == r"        error: RuntimeError: 3 tests failed\nin test_parser.py"
 

@@ -29,7 +29,7 @@ def test_people_write_times_in_several_ways(text: str, meant: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "2 fortnights", "2026-13-01", "999999999w", "-2h", "0001-01-01T00:00+14:00"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a span|longer ago"):
+    with pytest.raises(ValueError, match=r"is not a span|longer ago"):
         moment(text, NOW)
 
 

@@ -60,9 +60,9 @@ def _parts(folder: Path | None, only: str) -> dict[str, Part]:
 
 def show(lines: Sequence[Line]) -> int:
     print_table(HEADER, [line.cells() for line in lines])
-    judged = [line for line in lines if line.budget is not None]
-    short = [line for line in judged if not line.holds]
-    print(f"\n{len(judged) - len(short)} of {len(judged)} budgets hold.")
+    judged = sum(1 + line.others for line in lines if line.budget is not None)
+    short = sum(not line.holds for line in lines)
+    print(f"\n{judged - short} of {judged} budgets hold.")
     return 1 if short else 0
 
 

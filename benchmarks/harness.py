@@ -120,7 +120,7 @@ class Budget:
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of the table. Without a budget, it is there to be known. `judged` is what the budget is for: the ratio, if there
-    is a baseline, else the figure measured."""
+    is a baseline, else the figure measured. `others` are the measurements of its kind that hold and are not shown."""
 
     what: str
     measured: str
@@ -129,6 +129,7 @@ class Line:
     baseline: str = ""
     ratio: str = ""
     on_our_schema: str = ""
+    others: int = 0
 
     @property
     def holds(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
@@ -320,10 +320,11 @@ def _lines(spent: Mapping[Case, list[float]], *, verbose: bool) -> list[Line]:
     for group in groups.values():
         slowest = max(group, key=lambda case: median(spent[case]) / case.budget.limit)
         shown = [case for case in group if verbose or case is slowest or not case.budget.holds(median(spent[case]))]
-        found += [_line(case, spent[case], len(group), is_slowest=case is slowest) for case in shown]
+        found += [_line(case, spent[case]) for case in shown if case is not slowest]
+        line = _line(slowest, spent[slowest])
+        found.append(replace(line, what=f"{line.what} (the slowest of {len(group)})", others=len(group) - len(shown)))
     return found
 
 
-def _line(case: Case, spent: list[float], count: int, *, is_slowest: bool) -> Line:
-    what = f"{case.name}, ms" if not is_slowest else f"{case.name}, ms (the slowest of {count})"
-    return Line(what, spread(spent), median(spent), case.budget)
+def _line(case: Case, spent: list[float]) -> Line:
+    return Line(f"{case.name}, ms", spread(spent), median(spent), case.budget)

@@ -105,7 +105,7 @@ def test_any_form_gives_the_same_rows(receiver: Server, tmp_path: Path, form: st
         (b"{", {"kind": "application/json"}, 400),
         (b"[" * 100_000, {"kind": "application/json"}, 400),
         (b"not gzip", {"encoding": "gzip"}, 400),
-        (gzip.compress(b"x" * 1000)[:-20], {"encoding": "gzip"}, 400),
+        (gzip.compress(b"x" * 1000, mtime=0)[:-20], {"encoding": "gzip"}, 400),
         (b"", {"encoding": "br"}, 415),
         (b"", {"kind": "text/plain"}, 415),
         (b"", {"signal": "profiles"}, 404),

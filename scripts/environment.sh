@@ -1,5 +1,6 @@
-# Sourced by the other scripts: `prepare run` or `prepare dev` makes .venv with what requirements/run.txt or dev.txt lists.
-# Needs Python 3.11 or later, and the first time a package index. Later calls find it ready and need neither time nor network.
+# Sourced by the other scripts: `prepare run` or `prepare dev` makes .venv with what requirements/run.txt or dev.txt lists, and
+# the page, if it is missing or older than its sources.
+# Needs Python 3.11 or later, and the first time the package indexes. Later calls find it ready and need neither time nor network.
 
 cd "$(dirname "$0")/.." || exit 1
 
@@ -28,6 +29,11 @@ is_ready() {
 }
 
 prepare() {
+    install_packages "$1"
+    .venv/bin/python dashboard/build.py || exit 1
+}
+
+install_packages() {
     if is_ready "$1" || { [ "$1" = run ] && is_ready dev; }; then return; fi
     if [ ! -x .venv/bin/python ]; then
         python=$(find_python) || exit 1

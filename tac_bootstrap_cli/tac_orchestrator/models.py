@@ -259,6 +259,17 @@ class Usage(Row):
     cost_usd: Money | None = None
 
 
+class KindUsage(OrchestratorAgent):
+    """A kind of agent with what became of its runs, and what those cost. `cost_usd` is None while no cost is known."""
+
+    agent_count: Count
+    running_count: Count
+    completed_count: Count
+    failed_count: Count
+    cancelled_count: Count
+    cost_usd: Money | None = None
+
+
 class Change(Row):
     """One committed change. `position` is how far a listener has read that has seen it, and where it goes on."""
 

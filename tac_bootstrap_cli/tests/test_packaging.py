@@ -48,6 +48,14 @@ def test_the_wheel_has_the_schema_and_no_store(wheel: Path) -> None:
     assert [name for name in names if ".db" in name or "__pycache__" in name] == []
 
 
+def test_the_wheel_has_the_page_built(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    static = {name.removeprefix("tac_orchestrator/server/static/") for name in names if "/server/static/" in name}
+    assert {"index.html", "favicon.svg"} < static
+    assert {name.rpartition(".")[2] for name in static if name.startswith("assets/")} == {"js", "css"}
+    assert [name for name in names if "node_modules" in name or name.endswith((".vue", ".ts"))] == []
+
+
 def test_the_wheel_takes_no_name_but_its_own(wheel: Path) -> None:
     """A package `adws` or `adw_modules` would hide the user's."""
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}

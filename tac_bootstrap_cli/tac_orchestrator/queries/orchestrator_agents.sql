@@ -26,6 +26,19 @@ agent_type = :agent_type
 -- list.before --
 name > (SELECT earlier.name FROM orchestrator_agents AS earlier WHERE earlier.id = :before)
 
+-- usage --
+-- Every kind by name, with its runs since a time.
+SELECT orchestrator_agents.*, COUNT(agents.id) AS agent_count,
+    COALESCE(SUM(CASE WHEN agents.status = 'completed' THEN 1 ELSE 0 END), 0) AS completed_count,
+    COALESCE(SUM(CASE WHEN agents.status = 'failed' THEN 1 ELSE 0 END), 0) AS failed_count,
+    COALESCE(SUM(CASE WHEN agents.status = 'cancelled' THEN 1 ELSE 0 END), 0) AS cancelled_count,
+    COALESCE(SUM(CASE WHEN agents.status = 'initializing' OR agents.status = 'planning' OR agents.status = 'executing'
+        OR agents.status = 'reviewing' THEN 1 ELSE 0 END), 0) AS running_count,
+    ROUND(SUM(agents.cost_usd), 8) AS cost_usd
+FROM orchestrator_agents
+LEFT JOIN agents ON agents.orchestrator_agent_id = orchestrator_agents.id AND agents.started_at >= :since
+GROUP BY orchestrator_agents.id ORDER BY orchestrator_agents.name LIMIT :limit
+
 -- update --
 UPDATE orchestrator_agents SET {changes} WHERE id = :id
 

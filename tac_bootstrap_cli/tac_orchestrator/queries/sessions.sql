@@ -29,6 +29,12 @@ sessions.started_at < :until
 +sessions.started_at < :until AND (sessions.started_at, sessions.session_id)
     < (SELECT earlier.started_at, earlier.session_id FROM sessions AS earlier WHERE earlier.session_id = :before)
 
+-- totals --
+-- How much there is, from what is counted for each session anyway.
+SELECT COUNT(*) AS session_count, COALESCE(SUM(agent_count), 0) AS agent_count,
+    COALESCE(SUM(running_count), 0) AS running_count, COALESCE(SUM(prompt_count), 0) AS prompt_count
+FROM sessions
+
 -- matching --
 -- The sessions whose name begins with what somebody typed; the newest first.
 SELECT session_id FROM sessions WHERE session_id >= :first AND session_id < :last ORDER BY started_at DESC LIMIT :limit

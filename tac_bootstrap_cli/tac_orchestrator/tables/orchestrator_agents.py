@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from tac_orchestrator.engines.base import Engine
 from tac_orchestrator.errors import AlreadyExists
-from tac_orchestrator.models import AgentType, JsonArray, OrchestratorAgent
-from tac_orchestrator.tables.base import Page, Table, new_id, now
+from tac_orchestrator.models import AgentType, JsonArray, KindUsage, OrchestratorAgent
+from tac_orchestrator.tables.base import Page, Sink, Table, new_id, now
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Kinds(Table[KindUsage]):
+    kind = "orchestrator_agent"
+    name = "orchestrator_agents"
+    model = KindUsage
+
+    async def since(self, since: datetime, limit: int) -> Page[KindUsage]:
+        return [self._row(raw) for raw in await self._fetch(self._queries["usage"], since=since, limit=limit)]
 
 
 class OrchestratorAgents(Table[OrchestratorAgent]):
     kind = "orchestrator_agent"
     name = "orchestrator_agents"
     model = OrchestratorAgent
+
+    def __init__(self, engine: Engine, sink: Sink) -> None:
+        super().__init__(engine, sink)
+        self._kinds = _Kinds(engine, sink)
 
     async def create(
         self,
@@ -51,6 +68,11 @@ class OrchestratorAgents(Table[OrchestratorAgent]):
 
     async def find(self, name: str) -> OrchestratorAgent | None:
         return await self._first("find", name)
+
+    async def usage(self, *, since: datetime | None = None, limit: int = 1000) -> Page[KindUsage]:
+        """By name, with what became of the runs that began since then."""
+        self._check_limit(limit)
+        return await self._kinds.since(self._checked_filter("since", since or _EVER), limit)
 
     async def list(
         self, *, agent_type: AgentType | None = None, limit: int = 100, before: str | None = None

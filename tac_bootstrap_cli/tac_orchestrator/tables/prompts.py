@@ -24,6 +24,7 @@ from tac_orchestrator.models import (
     Text,
     Time,
 )
+from tac_orchestrator.queries import Query
 from tac_orchestrator.tables.base import Page, Sink, Table, new_id, now
 
 _ENDED = ("completed", "failed", "cancelled")
@@ -63,6 +64,21 @@ class _Answers(Table[_Answer]):
         return statement
 
 
+class _Beginnings(Table[Prompt]):
+    kind = "prompt"
+    name = "prompts"
+    model = Prompt
+
+    async def page(self, filters: Mapping[str, Any], *, limit: int, before: str | None) -> Page[Prompt]:
+        return await self._list(filters, limit=limit, before=before)
+
+    def _chosen_list(self, wanted: Mapping[str, Any]) -> Query:
+        names = self._fragments(wanted)
+        if "session_id" in wanted and "agent_id" not in wanted:
+            return self._queries["list.of_session.brief"].filtered(name for name in names if name != "session_id")
+        return self._queries["list.brief"].filtered(names)
+
+
 class Prompts(Table[Prompt]):
     kind = "prompt"
     name = "prompts"
@@ -71,6 +87,7 @@ class Prompts(Table[Prompt]):
     def __init__(self, engine: Engine, sink: Sink) -> None:
         super().__init__(engine, sink)
         self._answers = _Answers(engine, sink)
+        self._beginnings = _Beginnings(engine, sink)
         columns = self._queries["create"].parameters
         self._answer_places = [columns.index(name) for name in self._queries["answer"].parameters]
 
@@ -163,8 +180,12 @@ class Prompts(Table[Prompt]):
         until: datetime | None = None,
         limit: int = 100,
         before: str | None = None,
+        brief: bool = False,
     ) -> Page[Prompt]:
-        """The newest first. `before` is the id of the last row of the page before."""
+        """The newest first. `before` is the id of the last row of the page before.
+
+        `brief` ones have the first 300 characters of their texts and no details, as a listener to changes gets them.
+        """
         filters = {
             "agent_id": agent_id,
             "session_id": session_id,
@@ -174,6 +195,8 @@ class Prompts(Table[Prompt]):
             "since": since,
             "until": until,
         }
+        if brief:
+            return await self._beginnings.page(filters, limit=limit, before=before)
         return await self._list(filters, limit=limit, before=before)
 
     async def write_transition(self, key: str, wanted: str, statement: Statement) -> None:

@@ -42,6 +42,11 @@ class Sessions(Table[Session]):
         values = {"first": prefix, "last": prefix + chr(sys.maxunicode), "limit": limit}
         return [raw["session_id"] for raw in await self._fetch(self._queries["matching"], **values)]
 
+    async def totals(self) -> dict[str, int]:
+        """How many sessions, agents, running agents and prompts there are."""
+        (raw,) = await self._fetch(self._queries["totals"])
+        return {name: int(count) for name, count in raw.items()}
+
     async def tree(self, key: str) -> Page[AgentNode]:
         """The agents of a session, each behind its parent. Raises NotFound."""
         await self.get(key)

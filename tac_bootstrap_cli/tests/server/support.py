@@ -40,6 +40,12 @@ class Server:
     def get(self, path: str, **options: Any) -> httpx2.Response:
         return self.ask("GET", path, **options)
 
+    def answer(self, request: bytes) -> bytes:
+        """All of the answer to these bytes, which ask for the connection to be closed."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            return connection.makefile("rb").read()
+
     def raw(self, request: bytes) -> bytes:
         """The first line of the answer to these bytes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:

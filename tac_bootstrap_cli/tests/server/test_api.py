@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -139,3 +140,49 @@ def test_every_route_is_documented(server: Server) -> None:
 
     assert {f"/api/{noun}" for noun in LISTS} | {"/api/costs", "/api/search", "/api/health", "/api/login"} <= set(paths)
     assert [path for path, methods in paths.items() for one in methods.values() if not one.get("description")] == []
+
+
+def test_brief_prompts_have_the_beginnings_of_their_texts(server: Server) -> None:
+    whole = server.get("/api/prompts?session_id=issue-1").json()["items"]
+    brief = server.get("/api/prompts?session_id=issue-1&brief=true").json()["items"]
+
+    assert brief == [{**row, "details": None} for row in whole]
+    assert server.get("/api/prompts?limit=2&brief=true").json()["items"] == server.get("/api/prompts?limit=2").json()["items"]
+
+
+def test_kinds_of_agents_tell_what_became_of_their_runs(server: Server) -> None:
+    counts = {
+        kind["name"]: (
+            kind["agent_count"],
+            kind["completed_count"],
+            kind["failed_count"],
+            kind["running_count"],
+            kind["cost_usd"],
+        )
+        for kind in server.get("/api/orchestrator-agents/usage").json()
+    }
+    cost = server.get("/api/costs?by=agent_type").json()[0]["cost_usd"]
+
+    assert counts == {"builder": (3, 2, 1, 0, None), "planner": (3, 2, 1, 0, cost)}
+
+
+def test_kinds_whose_runs_began_earlier_have_none(server: Server) -> None:
+    told = server.get("/api/orchestrator-agents/usage?since=2100-01-01T00:00:00Z").json()
+
+    assert [(kind["name"], kind["agent_count"], kind["cost_usd"]) for kind in told] == [
+        ("builder", 0, None),
+        ("planner", 0, None),
+    ]
+
+
+def test_the_status_says_how_much_there_is(server: Server, store: Path) -> None:
+    told = server.get("/api/status").json()
+
+    assert told["size_bytes"] >= store.stat().st_size
+    assert {name: told[name] for name in ("store", "session_count", "agent_count", "running_count", "prompt_count")} == {
+        "store": str(store),
+        "session_count": 3,
+        "agent_count": 6,
+        "running_count": 0,
+        "prompt_count": 3,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
 from tac_orchestrator.models import Prompt, PromptStatus, PromptType
 from tac_orchestrator.server.answers import Db, Page, TimedFilters, one, page
@@ -19,6 +20,7 @@ class _Filters(TimedFilters):
     status: PromptStatus | None = None
     prompt_type: PromptType | None = None
     model_used: str | None = None
+    brief: bool = Field(False, description="With the first 300 characters of their texts, and without details.")
 
 
 @router.get("", response_model=Page[Prompt])

@@ -1,0 +1,16 @@
+import { createApp } from 'vue'
+
+import { isLetIn, logIn, takeCode } from './api/access'
+import App from './App.vue'
+import { router } from './router'
+import { applyTheme } from './shared/theme'
+import './styles/base.css'
+
+applyTheme()
+const code = takeCode()
+if (code !== null) {
+  // A link that was used up is no matter to a browser that was let in already.
+  await logIn(code).catch(() => undefined)
+}
+isLetIn.value = true
+createApp(App).use(router).mount('#app')

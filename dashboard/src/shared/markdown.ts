@@ -1,0 +1,30 @@
+/**
+ * Texts that models and people have written, as Markdown.
+ *
+ * Nothing in them is trusted. HTML is shown, not taken; an image is not fetched, since its address could carry off what the text
+ * holds; and what Markdown makes of the text goes through DOMPurify last, which answers with elements rather than with HTML.
+ */
+import DOMPurify from 'dompurify'
+import MarkdownIt from 'markdown-it'
+
+const markdown = new MarkdownIt({ html: false, linkify: false }).disable('image')
+
+const purify = DOMPurify(window)
+purify.addHook('afterSanitizeAttributes', (element) => {
+  if (element.tagName !== 'A') return
+  element.setAttribute('target', '_blank')
+  element.setAttribute('rel', 'noopener noreferrer nofollow')
+})
+
+/** A longer text would keep the page busy; it is shown as it is. */
+export const LONGEST_MARKDOWN = 200_000
+
+export function rendered(text: string): DocumentFragment {
+  return purify.sanitize(markdown.render(text), {
+    RETURN_DOM_FRAGMENT: true,
+    USE_PROFILES: { html: true },
+    FORBID_TAGS: ['style', 'img', 'form', 'input', 'button', 'video', 'audio', 'iframe'],
+    FORBID_ATTR: ['style', 'id', 'name', 'class'],
+    ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  })
+}

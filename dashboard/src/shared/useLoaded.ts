@@ -1,0 +1,33 @@
+/** Something that is loaded, and what went wrong with it. */
+import { onScopeDispose, ref, shallowRef, type Ref, type ShallowRef } from 'vue'
+
+import { Problem } from '../api/problem'
+
+interface Loaded<T> {
+  value: ShallowRef<T | null>
+  problem: Ref<Problem | null>
+  /** An answer that comes after a later question was asked is dropped. */
+  load(): Promise<void>
+}
+
+export function useLoaded<T>(ask: (signal: AbortSignal) => Promise<T>): Loaded<T> {
+  const value = shallowRef<T | null>(null)
+  const problem = ref<Problem | null>(null)
+  let controller = new AbortController()
+  onScopeDispose(() => controller.abort())
+
+  async function load(): Promise<void> {
+    controller.abort()
+    const own = (controller = new AbortController())
+    try {
+      const found = await ask(own.signal)
+      if (!own.signal.aborted) [value.value, problem.value] = [found, null]
+    } catch (error) {
+      if (own.signal.aborted) return
+      if (!(error instanceof Problem)) throw error
+      problem.value = error
+    }
+  }
+
+  return { value, problem, load }
+}

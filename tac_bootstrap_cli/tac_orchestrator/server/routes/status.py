@@ -1,0 +1,43 @@
+"""What the store holds, and which one it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from tac_orchestrator.database import Database
+from tac_orchestrator.schema import migrations
+from tac_orchestrator.server.answers import Db
+from tac_orchestrator.server.problems import PROBLEMS
+from tac_orchestrator.version import VERSION
+
+router = APIRouter(prefix="/api/status", tags=["status"], responses=PROBLEMS)
+
+
+class Status(BaseModel):
+    """`size_bytes` is null where the store is not a file of this machine."""
+
+    version: str
+    schema_version: int
+    store: str
+    size_bytes: int | None
+    session_count: int
+    agent_count: int
+    running_count: int
+    prompt_count: int
+
+
+@router.get("")
+async def get_status(db: Db) -> Status:
+    """Counts are those of the sessions' totals, so that they cost little at any size."""
+    totals = await db.sessions.totals()
+    return Status(version=VERSION, schema_version=len(migrations()), store=db.target, size_bytes=_size(db), **totals)
+
+
+def _size(db: Database) -> int | None:
+    """With the log that is not yet merged into it."""
+    path = Path(db.target)
+    files = [file for file in (path, path.with_name(f"{path.name}-wal")) if file.is_file()]
+    return sum(file.stat().st_size for file in files) if files else None

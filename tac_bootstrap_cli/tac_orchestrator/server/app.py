@@ -1,0 +1,85 @@
+"""Puts the server together: the only place that knows all of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from tac_orchestrator.database import Database
+from tac_orchestrator.server.access import Access
+from tac_orchestrator.server.bodies import Room
+from tac_orchestrator.server.guard import Guard, Place
+from tac_orchestrator.server.live import Live
+from tac_orchestrator.server.page import Page, page_files
+from tac_orchestrator.server.problems import answer_with_problems
+from tac_orchestrator.server.routes import (
+    agent_logs,
+    agents,
+    costs,
+    health,
+    live,
+    login,
+    orchestrator_agents,
+    otlp,
+    prompts,
+    search,
+    sessions,
+    status,
+    system_logs,
+)
+from tac_orchestrator.settings import Settings
+from tac_orchestrator.version import VERSION
+
+_ROUTERS = (
+    orchestrator_agents.router,
+    agents.router,
+    prompts.router,
+    agent_logs.router,
+    system_logs.router,
+    sessions.router,
+    costs.router,
+    search.router,
+    health.router,
+    status.router,
+    live.router,
+    login.router,
+    otlp.router,
+)
+
+
+def create_api() -> FastAPI:
+    """The routes, with their documentation, without a store."""
+    api = FastAPI(
+        title="TAC Orchestrator",
+        version=VERSION,
+        description="The store of what agents did. Lists are read page by page: `next` is the `before` of the next page.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    answer_with_problems(api)
+    for router in _ROUTERS:
+        api.include_router(router)
+    return api
+
+
+def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
+    """The server of this store. It is opened, and made if there is none, when the server starts."""
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncGenerator[None]:
+        async with Database(settings, create=not place.is_read_only) as database:
+            feed = Live(database)
+            api.state.database, api.state.live = database, feed
+            async with feed.running():
+                yield
+
+    api = create_api()
+    api.router.lifespan_context = lifespan
+    api.state.access, api.state.place, api.state.room = access, place, Room()
+    api.router.default = Page(api.router.default, page_files())
+    return Guard(api, access, place)

@@ -17,8 +17,6 @@ import logging
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
-from math import isfinite
 from typing import Any, cast, get_args
 
 import orjson
@@ -27,6 +25,7 @@ from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Statement
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.ingest.identity import named
+from tac_orchestrator.ingest.values import as_json, as_text
 from tac_orchestrator.models import LogLevel, LogType, storable
 from tac_orchestrator.queries import queries
 from tac_orchestrator.runs import current_run, traceback_of
@@ -35,10 +34,6 @@ _OWN = ("tac_orchestrator", "aiosqlite")
 _LEVELS: tuple[tuple[int, LogLevel], ...] = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"), (0, "DEBUG"))
 _SAYS_ELSEWHERE = frozenset(("agent_id", "component", "log_type", "details", "message", "asctime", "taskName"))
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _SAYS_ELSEWHERE
-
-_DEEPEST = 20
-_LONGEST_TEXT = 100_000
-_MOST_ITEMS = 10_000
 
 
 class StoreHandler(logging.Handler):
@@ -131,7 +126,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return storable(record.getMessage())
     except Exception:  # the arguments do not fit: what is there of it is better than nothing
-        return storable(f"{record.msg!s} {_text(record.args)}")
+        return storable(f"{record.msg!s} {as_text(record.args)}")
 
 
 def _time(record: logging.LogRecord) -> datetime:
@@ -144,8 +139,8 @@ def _time(record: logging.LogRecord) -> datetime:
 def _details(record: logging.LogRecord) -> dict[str, Any]:
     """What the record says beside its message: what the program adds, where it was logged, and an exception's traceback."""
     extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    details = {**_object(getattr(record, "details", None)), **_Json().of(extra)}
-    details |= {"logger": _text(record.name), "where": _text(f"{record.filename}:{record.lineno} in {record.funcName}")}
+    details = {**_object(getattr(record, "details", None)), **as_json(extra)}
+    details |= {"logger": as_text(record.name), "where": as_text(f"{record.filename}:{record.lineno} in {record.funcName}")}
     trace = _traceback(record)
     return details if trace is None else {**details, "traceback": trace}
 
@@ -156,7 +151,7 @@ def _traceback(record: logging.LogRecord) -> str | None:
         with suppress(Exception):  # an exception may be unable to say what it is
             return traceback_of(error)
         return type(error).__name__
-    return None if record.exc_text is None else _text(record.exc_text)
+    return None if record.exc_text is None else as_text(record.exc_text)
 
 
 def _object(details: Any) -> dict[str, Any]:
@@ -165,33 +160,5 @@ def _object(details: Any) -> dict[str, Any]:
         with suppress(ValueError):
             details = orjson.loads(details)
     if isinstance(details, dict):
-        return _Json().of(details)
-    return {} if details is None else {"details": _Json().of(details)}
-
-
-class _Json:
-    """Values as JSON that can be stored: whatever is not JSON, what goes too deep, and what is too much, as text."""
-
-    def __init__(self) -> None:
-        self._left = _MOST_ITEMS
-
-    def of(self, value: Any, depth: int = _DEEPEST) -> Any:
-        self._left -= 1
-        if value is None or isinstance(value, bool) or (type(value) is int and -(2**63) <= value < 2**63):
-            return value
-        if isinstance(value, float) and isfinite(value):
-            return float(value)
-        if depth and self._left > 0 and isinstance(value, dict):
-            items = islice(cast(dict[Any, Any], value).items(), self._left)
-            return {_text(name): self.of(item, depth - 1) for name, item in items}
-        if depth and self._left > 0 and isinstance(value, (list, tuple, set, frozenset)):
-            return [self.of(item, depth - 1) for item in islice(cast(list[Any], value), self._left)]
-        return _text(value)
-
-
-def _text(value: object) -> str:
-    try:
-        text = str(value)
-    except Exception as error:  # a value that cannot be shown must not cost the record
-        text = f"[{type(value).__name__}: {type(error).__name__}]"
-    return storable(text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…")
+        return as_json(details)
+    return {} if details is None else {"details": as_json(details)}

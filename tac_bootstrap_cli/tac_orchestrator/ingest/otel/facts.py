@@ -53,7 +53,7 @@ class CallFacts:
 @dataclass(slots=True)
 class Facts:
     """One record. `key` is the id of a span, or a name that is made for a log. `agent` is the name of the agent that it is, or
-    says that it belongs to; `agent_key` tells agents of one name apart."""
+    says that it belongs to; `agent_key` tells agents of one name apart. One that is open has begun, and not ended yet."""
 
     trace_id: str
     key: str
@@ -74,6 +74,7 @@ class Facts:
     parent_agent: str | None = None
     is_graph_node: bool = False
     is_flat: bool = False
+    is_open: bool = False
     call: CallFacts | None = None
     call_id: str | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])

@@ -73,10 +73,23 @@ async def ingest_otlp(database: Database, bodies: Iterable[Body]) -> Taken:
 
     Raises UnreadableBody if one of them cannot be read at all; then nothing of any is stored.
     """
+    return await _intake_of(database).take(bodies)
+
+
+async def ingest_readings(database: Database, readings: list[Reading]) -> Taken:
+    """The same for records that came by another way than OTLP, and have been read already."""
+    taken, intake = Taken(spans=len(readings)), _intake_of(database)
+    if readings:
+        await intake.store_readings(readings, taken)
+    await intake.report(taken)
+    return taken
+
+
+def _intake_of(database: Database) -> OtlpIntake:
     found = _INTAKES.get(database)
     if found is None:
         found = _INTAKES[database] = OtlpIntake(database)
-    return await found.take(bodies)
+    return found
 
 
 class OtlpIntake:
@@ -94,7 +107,12 @@ class OtlpIntake:
         records, readings = await asyncio.to_thread(_read, list(bodies))
         taken = Taken(len(records.spans), len(records.logs), records.ignored, records.rejected)
         if readings:
-            await self._stored(readings, taken)
+            await self.store_readings(readings, taken)
+        await self.report(taken)
+        return taken
+
+    async def report(self, taken: Taken) -> None:
+        """Say in the store what was left out."""
         if taken.rejected:
             await self._database.system_logs.create(
                 "otlp",
@@ -102,9 +120,8 @@ class OtlpIntake:
                 log_level="WARNING",
                 details={"rejected": dict(taken.rejected)},
             )
-        return taken
 
-    async def _stored(self, readings: list[Reading], taken: Taken) -> None:
+    async def store_readings(self, readings: list[Reading], taken: Taken) -> None:
         waiting = _Waiting(readings, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._work is None or self._work.done():
@@ -409,7 +426,12 @@ def _fuller(one: Facts, other: Facts) -> Facts:
     """The one that was told later in the life of a record, else the one that says more; whichever was heard first."""
     if one == other:
         return one
-    return max(one, other, key=lambda facts: (facts.end_us, len(shown := dump_json(as_row(facts)["details"])), shown))
+    return max(one, other, key=_fullness)
+
+
+def _fullness(facts: Facts) -> tuple[bool, int, int, str]:
+    shown = dump_json(as_row(facts)["details"])
+    return not facts.is_open, facts.end_us, len(shown), shown
 
 
 def _longer_texts(one: Texts, other: Texts) -> Texts:

@@ -35,7 +35,7 @@ class Request:
         """`whole` are those that tell of all of it, if there are any."""
         self.calls = [one.call for one in self.tellers if one.call is not None]
         whole = [one for one in self.tellers if one.call and not one.call.is_partial]
-        self.is_told = bool(whole)
+        self.is_told = any(not one.is_open for one in whole)
         self.whole = whole or self.tellers or self.messages
         self.start_us = min([one.start_us for one in self.whole])
         self.end_us = max([one.end_us for one in self.whole])

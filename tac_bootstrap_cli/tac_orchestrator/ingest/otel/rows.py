@@ -110,13 +110,15 @@ def _agent(instance: Instance, requests: list[Request]) -> Values:
         "context": _known(context),
         "config": {"model": model} if model else None,
         "started_at": _time(instance.start_us),
-        "completed_at": _time(instance.end_us),
+        "completed_at": None if state == "executing" else _time(instance.end_us),
         "error_message": error,
     }
 
 
 def _ending(instance: Instance, requests: list[Request]) -> tuple[str, str | None]:
     """As its last span ended; for an agent that has none, as its last request did."""
+    if any(one.is_open for one in instance.spans):
+        return "executing", None
     if instance.spans:
         last = max(instance.spans, key=lambda one: (one.end_us, -one.start_us))
         return last.state, last.error

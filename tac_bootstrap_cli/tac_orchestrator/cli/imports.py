@@ -18,11 +18,13 @@ from tac_orchestrator.cli.formats import counted, number, plain
 from tac_orchestrator.cli.options import command, group
 from tac_orchestrator.cli.output import Screen, print_json, print_json_line
 from tac_orchestrator.cli.progress import Show, progress
+from tac_orchestrator.cli.store import take_in_hooks
 from tac_orchestrator.cli.times import clock
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import NotFound
 from tac_orchestrator.ingest.adw import import_adw, watch_adw
 from tac_orchestrator.ingest.claude_code import Report, default_folders, import_claude_code, watch_claude_code
+from tac_orchestrator.ingest.spool import taking_in
 from tac_orchestrator.settings import project_root
 
 _FEW = 20
@@ -54,14 +56,16 @@ def claude_code(target: str | None, as_json: bool, paths: tuple[Path, ...], watc
     """Sessions of Claude Code, from the transcripts that it keeps.
 
     A PATH is a transcript or a folder of them; by default, all that Claude Code keeps: ~/.claude/projects, or where
-    CLAUDE_CONFIG_DIR says.
+    CLAUDE_CONFIG_DIR says. What its hooks have written down since is taken in as well.
     """
     chosen = list(paths) or default_folders(also_missing=watch)
     if not chosen:
         raise click.UsageError("Claude Code keeps no sessions here: name a folder that has transcripts.")
 
     async def work(database: Database, show: Show) -> Report:
-        return await import_claude_code(database, chosen, progress=show)
+        report = await import_claude_code(database, chosen, progress=show)
+        await take_in_hooks(database)
+        return report
 
     if watch:
         _follow(target, as_json, lambda database: watch_claude_code(database, chosen))
@@ -110,7 +114,7 @@ def _follow(target: str | None, as_json: bool, reports: Callable[[Database], Asy
     """A line for what is there, and one for each change."""
 
     async def follow() -> None:
-        async with Database.open(target) as database, aclosing(reports(database)) as found:
+        async with Database.open(target) as database, taking_in(database), aclosing(reports(database)) as found:
             async for report in found:
                 _tell_change(report, as_json)
 

@@ -14,7 +14,7 @@ from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.lookup import Names, statement
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json
-from tac_orchestrator.cli.store import close_lost
+from tac_orchestrator.cli.store import close_lost, take_in_hooks
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import Agent, Usage, WorkingStatus
 from tac_orchestrator.queries import queries
@@ -53,6 +53,7 @@ def status(target: str | None, as_json: bool) -> None:
 async def _look(database: Database) -> dict[str, Any]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     async with database:
+        await take_in_hooks(database)
         closed = await close_lost(database)
         counts = (await database.query(statement("counts"), today=f"{today:%Y-%m-%d}"))[0]
         days = await database.usage.by("day", since=today - timedelta(days=6))

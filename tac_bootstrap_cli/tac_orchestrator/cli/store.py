@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
 from tac_orchestrator.database import Database
-from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly
+from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly, OrchestratorError
+from tac_orchestrator.hook import has_spool
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("tac_orchestrator")
 
 
 def ask(target: str | None, question: Callable[[Database], Awaitable[T]]) -> T:
@@ -18,10 +22,24 @@ def ask(target: str | None, question: Callable[[Database], Awaitable[T]]) -> T:
 
     async def answer() -> T:
         async with Database.open(target, create=False) as database:
+            await take_in_hooks(database)
             await close_lost(database)
             return await question(database)
 
     return asyncio.run(answer())
+
+
+async def take_in_hooks(database: Database) -> None:
+    """Store what hooks have written down, before somebody reads what runs. It waits if that cannot be done now."""
+    if not has_spool(database.target):
+        return
+    from tac_orchestrator.ingest.spool import take_in
+
+    try:
+        with suppress(DatabaseBusy, DatabaseFull, DatabaseReadOnly):
+            await take_in(database)
+    except (OrchestratorError, OSError) as error:
+        _LOG.warning("what hooks have written down is not taken in yet: %s", error)
 
 
 async def close_lost(database: Database) -> int:

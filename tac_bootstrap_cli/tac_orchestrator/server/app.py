@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from tac_orchestrator.database import Database
+from tac_orchestrator.ingest.spool import taking_in
 from tac_orchestrator.server.access import Access
 from tac_orchestrator.server.bodies import Room
 from tac_orchestrator.server.guard import Guard, Place
@@ -75,7 +76,7 @@ def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
         async with Database(settings, create=not place.is_read_only) as database:
             feed = Live(database)
             api.state.database, api.state.live = database, feed
-            async with feed.running():
+            async with feed.running(), nullcontext() if place.is_read_only else taking_in(database):
                 yield
 
     api = create_api()

@@ -21,7 +21,7 @@ import pytest
 from tac_orchestrator import Database
 
 from ..ingest.otel.captured import truth
-from ..ingest.samples import STREAMS, contents, expected, stream
+from ..ingest.samples import STREAMS, contents, expected, projects, stream
 from .support import PROGRAM, Caller
 
 BASIC = "claude-code-basic"
@@ -272,3 +272,22 @@ def test_what_unpacks_without_end_is_refused(call: Caller, tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_an_error_and_makes_no_store(call: Caller, path: Path) -> None:
     assert call("ingest", "otlp", "nowhere.pb").code == 3
     assert not path.exists()
+
+
+def write_hooks(path: Path, *events: str) -> None:
+    lines = [
+        json.dumps({"at": 1_795_000_000_000_000 + number, "hook": {"session_id": "s-1", "hook_event_name": event}})
+        for number, event in enumerate(events)
+    ]
+    Path(f"{path}-hooks").write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("command", [("sessions",), ("status",), ("logs",), ("import", "claude-code", "PROJECTS")])
+def test_whoever_looks_takes_in_first_what_hooks_have_written(call: Caller, store: Path, command: tuple[str, ...]) -> None:
+    write_hooks(store, "SessionStart", "UserPromptSubmit")
+
+    result = call(*(str(projects(BASIC)) if word == "PROJECTS" else word for word in command))
+
+    assert (result.code, result.err) == (0, "")
+    assert not Path(f"{store}-hooks").exists()
+    assert call("show", "s-1", "--json").json["agents"][0]["status"] == "executing"

@@ -326,13 +326,13 @@ def _tool_log(member: Member, call: ToolCall, at: datetime) -> Values:
         "prompt_id": prompt_id(call.request),
         "times": None if call.at else APPROXIMATE,
     }
-    brief = _brief(call.arguments)
+    shown = brief(call.arguments)
     return {
         "agent_id": member.agent_id,
         "log_level": "ERROR" if call.is_error else "INFO",
         "log_type": "tool_call",
-        "message": f"{call.name}: {brief}" if brief else call.name,
-        "details": _fitting(_known(details)),
+        "message": f"{call.name}: {shown}" if shown else call.name,
+        "details": fitting(_known(details)),
         "created_at": call.at or call.request.started_at or member.began_at or at,
         "source_key": named(f"cc:tool:{unique_key(call.call_id, call.line_id)}"),
     }
@@ -350,8 +350,8 @@ def _event_log(member: Member, event: Event, at: datetime) -> Values:
     }
 
 
-def _fitting(details: Values) -> Values:
-    """Without the arguments, if a database does not take them."""
+def fitting(details: Values) -> Values:
+    """Details of a tool's use, without the arguments, if a database does not take them."""
     try:
         dump_json(details)
     except ValueError as error:
@@ -359,7 +359,8 @@ def _fitting(details: Values) -> Values:
     return details
 
 
-def _brief(arguments: Mapping[str, Any]) -> str:
+def brief(arguments: Mapping[str, Any]) -> str:
+    """What a tool was asked for, in a line."""
     value = next((arguments[name] for name in _TELLING if isinstance(arguments.get(name), str)), "")
     return _shortened(" ".join(value.split()), _BRIEF_CHARACTERS)
 

@@ -41,6 +41,10 @@ class BackgroundIntake(Generic[T]):
         self._ended = threading.Event()
         self.lost = 0
 
+    @property
+    def is_closing(self) -> bool:
+        return self._ended.is_set()
+
     def put(self, record: T) -> None:
         """Never waits and never raises."""
         if self._ended.is_set():

@@ -65,7 +65,7 @@ async def pass_on(source: int, sink: int, *, target: str | Path | None = None, p
         settings = settings if target is None else settings.at(target)
         patient = replace(settings, busy_timeout_s=min(settings.busy_timeout_s, _PATIENCE_S))
         async with Database(patient) as database:
-            await _Recorder(database, heard, part).record(copying)
+            await StreamRecorder(database, heard, part).record(copying)
     except (OrchestratorError, OSError) as error:
         _LOG.warning("the stream is passed on, and not recorded: %s", error)
     await copying
@@ -148,8 +148,10 @@ def _has_ended(member: Member) -> bool:
     return bool(member.meta.get("finished") or member.transcript.failure or member.transcript.interrupted)
 
 
-class _Recorder:
-    def __init__(self, database: Database, heard: Heard, part: Part | None) -> None:
+class StreamRecorder:
+    """Stores what was heard, as often as it is told to."""
+
+    def __init__(self, database: Database, heard: Heard, part: Part | None = None) -> None:
         self._database = database
         self._heard = heard
         self._part = part
@@ -162,11 +164,12 @@ class _Recorder:
         while not copying.done():
             await asyncio.wait((copying,), timeout=pause)
             began = time.monotonic()
-            await self._attempt()
+            await self.attempt()
             pause = max(_PAUSE_S, 5 * (time.monotonic() - began))
-        await self._attempt()
+        await self.attempt()
 
-    async def _attempt(self) -> None:
+    async def attempt(self) -> None:
+        """Store what is new. What the store is to blame for is warned of, once."""
         try:
             await self._store()
         except OrchestratorError as error:

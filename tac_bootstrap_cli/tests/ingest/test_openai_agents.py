@@ -153,6 +153,15 @@ async def test_what_has_begun_is_seen_before_it_ends(path, recorded):
         assert (ended.status, ended.tokens_input, ended.cost_source) == ("completed", 100, "priced")
 
 
+async def test_an_agent_that_took_no_time_has_ended_whichever_was_heard_first(path, tmp_path, recorded):
+    begun = next(one for one in events(RUNS[0]) if one["export"].get("span_data", {}).get("type") == "agent")
+    ended = {"callback": "on_span_end", "export": {**begun["export"], "ended_at": begun["export"]["started_at"]}}
+    for target, heard in ((path, [begun, ended]), (tmp_path / "other.db", [ended, begun])):
+        recorded(*([one] for one in heard), target=target)
+        async with Database.open(target) as db:
+            assert [one.status for one in await db.agents.list()] == ["completed"]
+
+
 async def test_a_guardrail_is_a_milestone(path, recorded):
     heard = events("openai-agents-processor")
     agent = next(event["export"] for event in heard if event["export"].get("span_data", {}).get("type") == "agent")

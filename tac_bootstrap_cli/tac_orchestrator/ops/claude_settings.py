@@ -82,6 +82,14 @@ def install(root: Path, store: str | None) -> Change:
     return Change(path, before, before if before is not None and text == _text(path, before) else text.encode())
 
 
+def has_hooks(root: Path) -> bool:
+    """Whether our hook is among the settings of this project."""
+    try:
+        return _MARK.encode() in (root / ".claude" / "settings.json").read_bytes()
+    except OSError:
+        return False
+
+
 def keep_backup(change: Change) -> Path | None:
     """A copy of the file as it was before our hook was in it; made once."""
     if change.before is None or _MARK.encode() in change.before or change.backup.exists():

@@ -17,3 +17,8 @@ SELECT
         - (SELECT id FROM system_logs WHERE created_at >= :recently ORDER BY created_at LIMIT 1) + 1, 0) AS new_logs,
     (SELECT MIN(started_at) FROM agents) AS oldest_agent,
     (SELECT MIN(created_at) FROM system_logs) AS oldest_system_log
+
+-- files_read --
+-- Files that were imported lately, and what of them could not be read.
+SELECT COUNT(*) AS files, MAX(imported_at) AS last_imported_at, COALESCE(SUM(skipped_count), 0) AS skipped
+FROM source_files WHERE imported_at >= :recently

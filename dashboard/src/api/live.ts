@@ -38,6 +38,7 @@ type Frame =
 
 export interface Interest {
   session_id?: string
+  agent_id?: string
   entity?: Entity[]
 }
 

@@ -16,23 +16,24 @@ export interface Found {
 }
 
 const LIMIT = 50
+const SESSIONS = 8
 
 export async function findAll(text: string, signal: AbortSignal): Promise<Found[]> {
-  const [session, hits] = await Promise.all([
-    get('/api/sessions/{session_id}', { path: { session_id: text }, signal }).catch(orNull),
-    // A text without a letter or a digit is no word, but may be a session.
-    get('/api/search', { query: { words: text, limit: LIMIT }, signal }).catch(orNull),
+  const [names, hits] = await Promise.all([
+    get('/api/search/sessions', { query: { beginning: text, limit: SESSIONS }, signal }),
+    get('/api/search', { query: { words: text, limit: LIMIT }, signal }).catch(noneWithoutWord),
   ])
-  const sessions: Found[] = session
-    ? [{ key: 'session', kind: 'session', where: session.session_id, time: session.started_at, excerpt: '', to: sessionPlace(text) }]
-    : []
-  return [...sessions, ...(hits ?? []).map(ofHit)]
+  return [...names.map(ofSession), ...hits.map(ofHit)]
 }
 
-/** Not found, or no word to look for. */
-function orNull(error: unknown): null {
-  if (error instanceof Problem && (error.status === 404 || error.status === 422)) return null
+/** A text without a letter or a digit holds no word to look for, but a session may be called so. */
+function noneWithoutWord(error: unknown): SearchHit[] {
+  if (error instanceof Problem && error.status === 422) return []
   throw error
+}
+
+function ofSession(name: string): Found {
+  return { key: `session-${name}`, kind: 'session', where: name, time: null, excerpt: '', to: sessionPlace(name) }
 }
 
 function ofHit(hit: SearchHit): Found {

@@ -14,6 +14,9 @@ const MOST_PROMPTS = 20_000
 const MOST_TOOLS = 5_000
 const REST_MS = 100
 
+/** The same for all, so that a lane without marks is not drawn anew. */
+const NONE: readonly never[] = []
+
 export interface SessionView {
   session: ShallowRef<Session | null>
   agents: ShallowRef<Map<string, AgentNode>>
@@ -42,7 +45,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
   const prompts = computed(() => [...promptMap.value.values()].sort(byTime))
   const promptGroups = computed(() => groupedByAgent(prompts.value))
   const eventGroups = computed(() => groupedByAgent([...events.value.values()].sort(byTime)))
-  const promptsOf = (agentId: string): readonly Prompt[] => promptGroups.value.get(agentId) ?? []
+  const promptsOf = (agentId: string): readonly Prompt[] => promptGroups.value.get(agentId) ?? NONE
   const roots = computed(() => treeOf(agents.value.values(), areAllPrompts.value ? promptsOf : () => null))
 
   async function load(): Promise<void> {
@@ -107,6 +110,15 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     )
   }, REST_MS)
 
+  /** However many changes come, what is shown is computed once a frame. */
+  let frame = 0
+  function showSoon(): void {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0
+      for (const one of [agents, promptMap, events]) triggerRef(one)
+    })
+  }
+
   function apply(changes: Change[]): void {
     const logs: AgentLog[] = []
     for (const change of changes) {
@@ -117,7 +129,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
         if (change.row === null || isEvent(change.row)) changeRow(events.value, Number(change.row_id), change.row)
       }
     }
-    for (const one of [agents, promptMap, events]) triggerRef(one)
+    showSoon()
     if (logs.length) onLogs(logs)
     if (changes.some((change) => change.entity !== 'agent_log')) refreshTotals()
   }
@@ -129,7 +141,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     agents,
     prompts,
     promptsOf,
-    eventsOf: (agentId) => eventGroups.value.get(agentId) ?? [],
+    eventsOf: (agentId) => eventGroups.value.get(agentId) ?? NONE,
     roots,
     isRunning: computed(() => [...agents.value.values()].some(isRunning)),
     areAllPrompts,

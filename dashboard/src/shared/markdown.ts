@@ -11,6 +11,8 @@ const markdown = new MarkdownIt({ html: false, linkify: false }).disable('image'
 
 const purify = DOMPurify(window)
 purify.addHook('afterSanitizeAttributes', (element) => {
+  // What scrolls can be reached by the keyboard.
+  if (element.tagName === 'PRE' || element.tagName === 'TABLE') element.setAttribute('tabindex', '0')
   if (element.tagName !== 'A') return
   element.setAttribute('target', '_blank')
   element.setAttribute('rel', 'noopener noreferrer nofollow')

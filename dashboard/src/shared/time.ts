@@ -31,12 +31,16 @@ export function duration(ms: number): string {
   if (ms < 1) return '0 ms'
   if (ms < 1000) return `${Math.round(ms)} ms`
   const seconds = ms / 1000
-  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.floor(seconds)} s`
   const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`
+  if (minutes < 60) return both(minutes, 'min', Math.floor(seconds % 60), 's')
   const hours = Math.floor(minutes / 60)
-  if (hours < 48) return `${hours} h ${minutes % 60} min`
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`
+  if (hours < 48) return both(hours, 'h', minutes % 60, 'min')
+  return both(Math.floor(hours / 24), 'd', hours % 24, 'h')
+}
+
+function both(large: number, unit: string, small: number, part: string): string {
+  return small ? `${large} ${unit} ${small} ${part}` : `${large} ${unit}`
 }
 
 export function between(start: string, end: string | number): number {

@@ -186,3 +186,8 @@ def test_the_status_says_how_much_there_is(server: Server, store: Path) -> None:
         "running_count": 0,
         "prompt_count": 3,
     }
+
+
+def test_sessions_are_found_by_the_beginning_of_their_names(server: Server) -> None:
+    assert server.get("/api/search/sessions?beginning=issue-&limit=2").json() == ["issue-3", "issue-2"]
+    assert server.get("/api/search/sessions?beginning=sue").json() == []

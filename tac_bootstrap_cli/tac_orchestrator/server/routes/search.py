@@ -21,3 +21,13 @@ async def search(
 ) -> Response:
     """The newest first. `"a phrase"`, `begin*`, `-without` and `OR` mean what they mean elsewhere."""
     return listed(await db.search.find(words, limit=limit))
+
+
+@router.get("/sessions", response_model=list[str])
+async def search_sessions(
+    db: Db,
+    beginning: Annotated[str, Query(min_length=1, max_length=1000)],
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> list[str]:
+    """The sessions whose names begin so; the newest first."""
+    return await db.sessions.matching(beginning, limit=limit)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -190,7 +190,7 @@ class Database:
     def post(self, *statements: Statement) -> None:
         """Have each of these committed some time soon, from any thread. Never raises and never waits, see `dropped`."""
         for statement in statements:
-            self._writer.post(statement)
+            self._writer.post(partial(_given, statement))
 
     async def raw_connection(self) -> Any:
         """A connection of the driver's own, for SQL of your own. Close it before the store."""
@@ -227,8 +227,12 @@ class _Pending:
     async def write_bulk(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
         return self.write([statement])
 
-    def post(self, statement: Statement) -> None:
-        self.statements.append(statement)
+    def post(self, make: Callable[[], Statement]) -> None:
+        self.statements.append(make())
+
+
+def _given(statement: Statement) -> Statement:
+    return statement
 
 
 def _engine(settings: Settings) -> Engine:

@@ -50,11 +50,12 @@ Pulse = Callable[[], Statement | None]
 
 @dataclass(slots=True, eq=False)
 class _Request(Unit):
-    """A unit and who waits for it, if anybody does."""
+    """A unit and who waits for it, if anybody does. `make` says what is to be written, once it is written."""
 
     future: asyncio.Future[Sequence[Outcome]] | None = None
     pulses: bool = False
     stops: bool = False
+    make: Callable[[], Statement] | None = None
 
 
 class Writer:
@@ -101,8 +102,8 @@ class Writer:
             statement.secrets = statement.secrets or Counter()
         return self.write([statement])
 
-    def post(self, statement: Statement) -> None:
-        """Have it committed some time soon. Never raises and never waits."""
+    def post(self, make: Callable[[], Statement]) -> None:
+        """Have what this makes committed some time soon. Never raises and never waits: it is made on the writer's thread."""
         with self._lock:
             if self._refusal is not None or self._waiting_posts >= self._queue_size:
                 self.dropped += 1
@@ -110,9 +111,9 @@ class Writer:
             self._waiting_posts += 1
             gathering = self._gathering
             if gathering is not None and len(gathering) < _POSTS_TOGETHER:
-                gathering.append(_Request([statement]))
+                gathering.append(_Request([], make=make))
             else:
-                self._gathering = posts = [_Request([statement])]
+                self._gathering = posts = [_Request([], make=make)]
                 self._hand_over(posts)
 
     async def flush(self) -> None:
@@ -235,6 +236,8 @@ class Writer:
         return [] if statement is None else [_Request([statement], pulses=True)]
 
     def _commit(self, requests: list[_Request]) -> None:
+        for request in requests:
+            _prepare(request)
         units: list[Unit] = [request for request in requests if request.statements]
         try:
             if units:
@@ -294,8 +297,18 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parents)
 
 
-def _row_count(unit: Unit) -> int:
-    statements = unit.statements
+def _prepare(request: _Request) -> None:
+    if request.make is not None:
+        try:
+            request.statements = [request.make()]
+        except Exception as error:  # whatever a program has handed over: it fails alone
+            request.error = error
+
+
+def _row_count(request: _Request) -> int:
+    statements = request.statements
+    if request.make is not None:
+        return 1
     return len(statements[0].rows) if len(statements) == 1 else sum(len(statement.rows) for statement in statements)
 
 

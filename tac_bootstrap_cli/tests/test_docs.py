@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tac_orchestrator.cli.main import SECTIONS
+from tac_orchestrator.server.app import create_api
 
 from .reference import reference
 
@@ -67,6 +68,12 @@ def test_every_setting_is_documented() -> None:
         re.findall(r"^\| `(TAC_ORCHESTRATOR_[A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.MULTILINE)
     )
     assert told == used
+
+
+def test_every_path_of_the_server_is_documented() -> None:
+    page = (ROOT / "docs" / "http.md").read_text("utf-8")
+    told = set(re.findall(r"`(/api/[\w{}/-]+)", page))
+    assert told - {"/api/live", "/api/openapi"} == set(create_api().openapi()["paths"])
 
 
 def test_the_changelog_and_the_operations_page_name_the_commands() -> None:

@@ -30,6 +30,7 @@ _NEXT = """
 What to try next, in {folder}:
   tac-orch status                    where the store is, and what it holds
   tac-orch show {session}               the workflow again; `show ID` for one agent or prompt
+  tac-orch serve --open              all of it in a browser
   tac-orch logs --level ERROR        what went wrong
   tac-orch search discount           find words in prompts, answers and logs
   tac-orch import claude-code        your own sessions of Claude Code

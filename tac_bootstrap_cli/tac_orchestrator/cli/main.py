@@ -40,7 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, Place]] = {
         "cost": Place("cost:cost", "Tokens and cost by model, day, type of agent or session."),
         "search": Place("search:search", "Find words in prompts, answers and logs."),
         "query": Place("query:query", "Ask the store in SQL. It can only read."),
-        "serve": Place("serve:serve", "Answer over HTTP: the store as JSON, and what happens as it happens."),
+        "serve": Place("serve:serve", "Show the store in a browser as it changes, and take in what agents send."),
     },
     "Record": {
         "init": Place("init:init", "Prepare a project: the store, the modules for its scripts, and .gitignore."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import webbrowser
@@ -12,6 +13,7 @@ import click
 
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json_line
+from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidSetting
 from tac_orchestrator.settings import Settings
 
@@ -47,10 +49,10 @@ def serve(
     only_link: bool,
     new_token: bool,
 ) -> None:
-    """Answer over HTTP: the store as JSON, and what happens as it happens.
+    """Show the store in a browser as it changes, and take in what agents send.
 
-    The page's link lets one browser in, once. On the loopback, exporters of OpenTelemetry send to the same port, and to 4318
-    if it is free, without a token.
+    The link to the page lets one browser in, once. On the loopback, exporters of OpenTelemetry send to the same port, and to
+    4318 if it is free, without a token.
     """
     from tac_orchestrator.server.access import Access, kept_token
     from tac_orchestrator.server.app import create_app
@@ -63,14 +65,19 @@ def serve(
         return
     if not is_loopback(host) and not names:
         raise InvalidSetting("--host", host, "--allow-host with the name that others use, too: the server answers to no other")
-    settings = Settings.from_environment()
+    settings = Settings.from_environment() if target is None else Settings.from_environment().at(target)
+    asyncio.run(_make_ready(Database(settings, create=not read_only)))
     with closing(listen(host, port)) as first:
         sockets = [first, *filter(None, [None if read_only else listen_for_telemetry(host)])]
-        app = create_app(
-            settings if target is None else settings.at(target), access, place_of(sockets, names, is_read_only=read_only)
-        )
+        app = create_app(settings, access, place_of(sockets, names, is_read_only=read_only))
         link = _link(access.new_code(), names[0] if names else host, first.getsockname()[1])
         run(app, sockets, ready=lambda: _tell(link, sockets, as_json, is_opened))
+
+
+async def _make_ready(database: Database) -> None:
+    """A store that is refused is told of before anybody can ask for it."""
+    async with database:
+        pass
 
 
 def _link(code: str, host: str, port: int) -> str:

@@ -31,6 +31,7 @@ from tac_orchestrator.server.routes import (
     status,
     system_logs,
 )
+from tac_orchestrator.server.upkeep import kept_up
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.version import VERSION
 
@@ -76,7 +77,7 @@ def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
         async with Database(settings, create=not place.is_read_only) as database:
             feed = Live(database)
             api.state.database, api.state.live = database, feed
-            async with feed.running(), nullcontext() if place.is_read_only else taking_in(database):
+            async with feed.running(), nullcontext() if place.is_read_only else _writing(database):
                 yield
 
     api = create_api()
@@ -84,3 +85,10 @@ def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
     api.state.access, api.state.place, api.state.room = access, place, Room()
     api.router.default = Page(api.router.default, page_files())
     return Guard(api, access, place)
+
+
+@asynccontextmanager
+async def _writing(database: Database) -> AsyncGenerator[None]:
+    """What a server does by itself that writes."""
+    async with taking_in(database), kept_up(database):
+        yield

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from functools import partial
+
+import orjson
 
 from tac_orchestrator.engines.base import Statement
-from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.models import AgentLog, JsonObject, LogLevel, LogType
 from tac_orchestrator.tables.base import Page, now
 from tac_orchestrator.tables.logs import Logs
@@ -42,13 +44,22 @@ class AgentLogs(Logs[AgentLog]):
         log_level: LogLevel = "INFO",
         details: JsonObject | None = None,
     ) -> None:
-        """Have a log written without waiting for it. Never raises: what cannot be written is counted and reported."""
+        """Have a log written without waiting for it. Never raises: what cannot be written is counted and reported.
+
+        The details are taken as they are now; all else is left to the writer's thread.
+        """
         try:
-            statement = self.statement(agent_id, log_type, message, log_level=log_level, details=details)
-        except OrchestratorError as error:
-            _LOG.warning("a log was refused: %s", error)
+            taken = None if details is None else orjson.dumps(details)
+        except TypeError as error:
+            _LOG.warning("a log was refused: its details are not JSON: %s", error)
         else:
-            self._sink.post(statement)
+            self._sink.post(partial(self._taken, agent_id, log_type, message, log_level, taken, now()))
+
+    def _taken(
+        self, agent_id: str, log_type: LogType, message: str, log_level: LogLevel, details: bytes | None, at: datetime
+    ) -> Statement:
+        told = None if details is None else orjson.loads(details)
+        return self.statement(agent_id, log_type, message, log_level=log_level, details=told, created_at=at)
 
     async def list(
         self,

@@ -45,7 +45,9 @@ class Sink(Protocol):
         """The same for many rows, prepared while others are committed. Returns once they are handed over."""
         ...
 
-    def post(self, statement: Statement) -> None: ...
+    def post(self, make: Callable[[], Statement]) -> None:
+        """Has what this makes written some time soon. Never raises."""
+        ...
 
 
 def new_id() -> str:

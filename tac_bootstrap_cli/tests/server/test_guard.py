@@ -166,3 +166,12 @@ def test_a_token_that_others_may_know_is_refused(tmp_path: Path, fault: str) -> 
 def test_a_port_that_is_taken_is_told(server: Server, store: Path) -> None:
     with pytest.raises(AssertionError, match="one that is free"), serving(store, "--port", str(server.port)):
         pass
+
+
+def test_a_store_that_is_refused_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database")
+    with pytest.raises(AssertionError) as refused, serving(tmp_path / "notes.txt"):
+        pass
+
+    assert "this is not an SQLite file" in str(refused.value)
+    assert "Traceback" not in str(refused.value)

@@ -19,6 +19,7 @@ from tac_orchestrator.models import Change, Event
 from tac_orchestrator.server.live import Interest, Listener
 from tac_orchestrator.testing import make_agent
 
+from ..store.support import start_python
 from .support import TOKEN, Server, serving
 
 
@@ -157,3 +158,29 @@ def test_a_listener_that_is_too_slow_is_late_and_harms_nobody() -> None:
         listener.offer([])
 
     assert listener.frames.qsize() == 256
+
+
+async def test_an_agent_whose_process_is_gone_ends_while_the_server_looks(tmp_path: Path) -> None:
+    store = tmp_path / "orchestrator.db"
+    with start_python(_DIES, store) as process:
+        process.wait(30)
+    with serving(store) as server:
+        async with listening(server, "entity=agent&position=0.0.0") as socket:
+            told = await changes(socket, 2)
+
+    assert told[-1]["row"]["status"] == "failed"
+    assert "is gone" in told[-1]["row"]["error_message"]
+
+
+_DIES = """
+import asyncio, os, sys
+from tac_orchestrator import Database
+
+async def main():
+    async with Database.open(sys.argv[1]) as db:
+        await db.orchestrator_agents.register("builder", agent_type="builder")
+        async with db.agents.run("builder"):
+            os._exit(1)
+
+asyncio.run(main())
+"""

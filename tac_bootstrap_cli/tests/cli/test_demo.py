@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def test_a_workflow_of_processes_is_run_recorded_and_shown(tmp_path: Path, ask: 
 
 
 _AGENTS = """
-SELECT k.name, pk.name AS parent, a.status, a.started_at, a.completed_at FROM agents a
+SELECT k.name, pk.name AS parent, a.status, a.completed_at, leases.process_started_at FROM agents a
+LEFT JOIN leases ON leases.id = a.lease_id
 JOIN orchestrator_agents k ON k.id = a.orchestrator_agent_id
 LEFT JOIN agents p ON p.id = a.parent_agent_id LEFT JOIN orchestrator_agents pk ON pk.id = p.orchestrator_agent_id
 WHERE a.session_id = 'demo-1' ORDER BY a.started_at
@@ -65,9 +67,9 @@ WHERE a.session_id = 'demo-1' ORDER BY a.started_at
 
 
 def _assert_builders_worked_side_by_side(builders: list[dict[str, Any]]) -> None:
-    """All are processes of one moment: each is started before the first one's process could end."""
-    first, *others = builders
-    assert any(other["started_at"] < first["completed_at"] for other in others)
+    """Every process began before the first of them was done."""
+    first_end = min(datetime.fromisoformat(builder["completed_at"]).replace(tzinfo=UTC) for builder in builders)
+    assert all(datetime.fromisoformat(builder["process_started_at"]) < first_end for builder in builders)
 
 
 def _pytest_passes(project: Path) -> bool:

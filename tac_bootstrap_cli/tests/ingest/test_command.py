@@ -308,7 +308,8 @@ def note(*_):
 signal.signal(signal.SIGINT, note)
 signal.signal(signal.SIGUSR1, note)
 print("ready", flush=True)
-signal.pause()
+while not count:
+    signal.sigtimedwait([signal.SIGTERM], 0.01)
 signal.sigtimedwait([signal.SIGTERM], 0.3)
 print("count", count, flush=True)
 """

@@ -681,32 +681,33 @@ async def test_the_agents_of_a_killed_process_are_closed_and_those_of_a_living_o
 
 @pytest.fixture
 async def leased(db: Database, builder: OrchestratorAgent) -> Callable[..., Awaitable[Agent]]:
-    """A running agent whose process is described by these columns of its lease."""
+    """A running agent whose process is described by these columns of its lease. A span of time is so long ago."""
 
     async def make(**columns: Any) -> Agent:
         lease = await db.leases.acquire()
         changes = ", ".join(f"{name} = ?" for name in columns)
+        values = [ago(value) if isinstance(value, timedelta) else value for value in columns.values()]
         with connected(Path(db.target)) as connection:
-            connection.execute(f"UPDATE leases SET {changes} WHERE id = ?", [*columns.values(), lease.id])
+            connection.execute(f"UPDATE leases SET {changes} WHERE id = ?", [*values, lease.id])
         return await db.agents.create(builder.id, "session", status="executing", lease_id=lease.id)
 
     return make
 
 
-def ago(**span: float) -> str:
-    return f"{datetime.now(UTC) - timedelta(**span):%Y-%m-%d %H:%M:%S.%f}"
+def ago(span: timedelta) -> str:
+    return f"{datetime.now(UTC) - span:%Y-%m-%d %H:%M:%S.%f}"
 
 
 @pytest.mark.parametrize(
     ("columns", "is_lost"),
     [
-        ({"heartbeat_at": ago(days=1)}, False),
+        ({"heartbeat_at": timedelta(days=1)}, False),
         ({"process_started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}, True),
         ({"process_id": 2**22 + 1}, True),
-        ({"released_at": ago(seconds=1)}, True),
+        ({"released_at": timedelta(seconds=1)}, True),
         ({"host": "elsewhere", "process_id": 2**22 + 1}, False),
-        ({"host": "elsewhere", "heartbeat_at": ago(minutes=4)}, False),
-        ({"host": "elsewhere", "heartbeat_at": ago(minutes=6)}, True),
+        ({"host": "elsewhere", "heartbeat_at": timedelta(minutes=4)}, False),
+        ({"host": "elsewhere", "heartbeat_at": timedelta(minutes=6)}, True),
     ],
     ids=["alive", "number given anew", "gone", "released", "other host", "other host, quiet", "other host, silent"],
 )

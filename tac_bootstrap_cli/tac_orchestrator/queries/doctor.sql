@@ -7,14 +7,13 @@ WHERE agents.lease_id IS NOT NULL
 GROUP BY leases.id, leases.host, leases.process_id ORDER BY leases.id
 
 -- growth --
--- How many logs there are and how many of them are new, by their numbers, which have few gaps; and how old the oldest row is.
+-- How many logs there are, by their numbers, which have few gaps; how many of them are new, of which a million are counted; and
+-- how old the oldest row is.
 SELECT
     COALESCE((SELECT MAX(id) - MIN(id) + 1 FROM agent_logs), 0)
         + COALESCE((SELECT MAX(id) - MIN(id) + 1 FROM system_logs), 0) AS logs,
-    COALESCE((SELECT MAX(id) FROM agent_logs)
-        - (SELECT id FROM agent_logs WHERE created_at >= :recently ORDER BY created_at LIMIT 1) + 1, 0)
-        + COALESCE((SELECT MAX(id) FROM system_logs)
-        - (SELECT id FROM system_logs WHERE created_at >= :recently ORDER BY created_at LIMIT 1) + 1, 0) AS new_logs,
+    (SELECT COUNT(*) FROM (SELECT 1 FROM agent_logs WHERE created_at >= :recently LIMIT 1000000) AS agents_new)
+        + (SELECT COUNT(*) FROM (SELECT 1 FROM system_logs WHERE created_at >= :recently LIMIT 1000000) AS systems_new) AS new_logs,
     (SELECT MIN(started_at) FROM agents) AS oldest_agent,
     (SELECT MIN(created_at) FROM system_logs) AS oldest_system_log
 

@@ -128,6 +128,19 @@ async def test_an_older_store_is_told(path, sql):
     assert (finding.state, f"version {len(migrations()) - 1}" in finding.message) == ("warning", True)
 
 
+async def test_new_logs_are_those_of_the_last_days_in_whatever_order_they_were_stored(db, path, agent, sql):
+    for message, age in (("new", 0), ("old", 40), ("also new", 2), ("older", 400)):
+        at = f"{datetime.now(UTC) - timedelta(days=age):%Y-%m-%d %H:%M:%S}"
+        sql(
+            path,
+            "INSERT INTO agent_logs (agent_id, log_type, message, created_at) VALUES (?, 'error', ?, ?)",
+            agent.id,
+            message,
+            at,
+        )
+    assert "about 4 logs, 2 of them of the last 7 days" in (await looked_at(path))["growth"].message
+
+
 async def test_damage_is_an_error(db, path, past):
     await past(prompts=200)
     await db.close()

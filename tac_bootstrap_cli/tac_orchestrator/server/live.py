@@ -88,8 +88,8 @@ class Live:
                 await task
 
     @property
-    def listener_count(self) -> int:
-        return len(self._listeners)
+    def listeners(self) -> frozenset[Listener]:
+        return frozenset(self._listeners)
 
     @property
     def position(self) -> str:
@@ -127,7 +127,8 @@ class Live:
     async def _coming(self, listener: Listener, reached: str, pulse_s: float) -> AsyncGenerator[bytes]:
         while not listener.is_late:
             try:
-                told = await asyncio.wait_for(listener.frames.get(), pulse_s)
+                async with asyncio.timeout(pulse_s):  # wait_for would pass over being cancelled as a frame comes
+                    told = await listener.frames.get()
             except TimeoutError:
                 yield _pulse(self._position)
                 continue

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tac_orchestrator import Database
 from tac_orchestrator.models import Change, Event
-from tac_orchestrator.server.live import Interest, Listener
+from tac_orchestrator.server.live import Interest, Listener, Live
 from tac_orchestrator.testing import make_agent
 
 from ..store.support import start_python
@@ -186,3 +186,19 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_a_listener_that_goes_while_a_frame_comes_is_let_go(db: Database) -> None:
+    """Or the server would wait for it when it ends."""
+    live = Live(db)
+    frames = live.listen(Interest(), None, pulse_s=60)
+    await anext(frames)
+    (listener,) = live.listeners
+    listening = asyncio.create_task(anext(frames))
+    for _ in range(5):  # rounds of the loop, after which it waits for a frame
+        await asyncio.sleep(0)
+    listener.offer([])
+    listening.cancel()
+    await asyncio.wait([listening], timeout=5)
+
+    assert listening.cancelled()

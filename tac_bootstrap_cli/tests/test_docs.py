@@ -76,7 +76,7 @@ def test_every_path_of_the_server_is_documented() -> None:
     assert told - {"/api/live", "/api/openapi"} == set(create_api().openapi()["paths"])
 
 
-def test_the_changelog_and_the_operations_page_name_the_commands() -> None:
+def test_the_changelog_names_the_commands() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     missing = [name for places in SECTIONS.values() for name in places if not re.search(rf"\b{name}\b", changelog)]
     assert missing == []

@@ -31,7 +31,7 @@ class AgentLogs(Logs[AgentLog]):
         details: JsonObject | None = None,
         created_at: datetime | None = None,
     ) -> int:
-        """Returns the number that the log gets."""
+        """Returns the number that the log gets; 0 in a transaction, where it has none yet."""
         statement = self.statement(agent_id, log_type, message, log_level=log_level, details=details, created_at=created_at)
         return (await self._sink.write([statement]))[0].first_id
 

@@ -24,7 +24,7 @@ class SystemLogs(Logs[SystemLog]):
         details: JsonObject | None = None,
         created_at: datetime | None = None,
     ) -> int:
-        """Returns the number that the log gets."""
+        """Returns the number that the log gets; 0 in a transaction, where it has none yet."""
         statement = self.statement(component, message, log_level=log_level, details=details, created_at=created_at)
         return (await self._write(statement))[0].first_id
 

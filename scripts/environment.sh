@@ -1,5 +1,5 @@
 # Sourced by the other scripts: `prepare run` or `prepare dev` makes .venv with what requirements/run.txt or dev.txt lists, and
-# the page, if it is missing or older than its sources.
+# the page, if it is missing or older than its sources; `prepare dev` also the browser that the tests drive.
 # Needs Python 3.11 or later, and the first time the package indexes. Later calls find it ready and need neither time nor network.
 
 cd "$(dirname "$0")/.." || exit 1
@@ -31,6 +31,7 @@ is_ready() {
 prepare() {
     install_packages "$1"
     .venv/bin/python dashboard/build.py || exit 1
+    [ "$1" = run ] || .venv/bin/python tac_bootstrap_cli/tests/browser/chromium.py || exit 1
 }
 
 install_packages() {

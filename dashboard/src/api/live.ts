@@ -4,7 +4,7 @@
  * The connection comes first, and what is shown is loaded when it stands: what is committed in between is told by both, and
  * missed by neither. A connection that breaks is made again with the last position, and the server tells what came meanwhile.
  */
-import { onScopeDispose, readonly, ref } from 'vue'
+import { onScopeDispose, readonly, ref, type Ref } from 'vue'
 
 import { address, get } from './client'
 import { Problem } from './problem'
@@ -44,6 +44,8 @@ export interface Interest {
 
 interface Listener {
   load(): Promise<void>
+  /** Of loading. What failed since the server could not be reached is loaded again when it can. */
+  problem?: Ref<Problem | null>
   apply(changes: Change[]): void
 }
 
@@ -113,7 +115,8 @@ class Feed {
     goneSince.value = null
     if (frame.type === 'reset') this.#forget()
     else this.#position = frame.position
-    if (frame.type === 'pulse' && !this.#isLoaded) void this.#load()
+    const isLacking = !this.#isLoaded || this.listener.problem?.value?.isUnreachable
+    if (frame.type === 'pulse' && isLacking) void this.#load()
     if (frame.type === 'changes') this.#tell(frame.changes)
   }
 

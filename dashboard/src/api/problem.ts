@@ -8,6 +8,10 @@ export class Problem extends Error {
     super(detail)
   }
 
+  get isUnreachable(): boolean {
+    return this.status === 0
+  }
+
   static unreachable(): Problem {
     return new Problem(0, 'The server does not answer.', 'Start it again: tac-orch serve')
   }

@@ -18,6 +18,8 @@ export interface Logs<Log> {
   heldCount: ComputedRef<number>
   isHeld: Ref<boolean>
   isLoaded: Ref<boolean>
+  /** It begins at a log that was asked for: newer ones are not among them. */
+  isPast: Ref<boolean>
   problem: Ref<Problem | null>
   load(): Promise<void>
   loadMore(): Promise<void>
@@ -29,11 +31,14 @@ export interface Logs<Log> {
 export function useLogs<Log extends AnyLog>(
   ask: (page: { limit: number; before: number | null }) => Promise<{ items: unknown[]; next: string | null }>,
   isWanted: (log: Log) => boolean,
+  /** The log to begin at, of which a link tells; else it is the newest. */
+  first: () => number | null,
 ): Logs<Log> {
   const past = shallowRef<readonly Log[]>([])
   const held = shallowRef<readonly Log[]>([])
   const isHeld = ref(false)
   const isLoaded = ref(false)
+  const isPast = ref(false)
   const problem = ref<Problem | null>(null)
   let next: number | null = null
   let isAsking = false
@@ -41,7 +46,9 @@ export function useLogs<Log extends AnyLog>(
 
   async function load(): Promise<void> {
     const own = ++turn
-    await page(null, own, (rows) => {
+    const log = first()
+    await page(log === null ? null : log + 1, own, (rows) => {
+      isPast.value = log !== null
       past.value = rows
       held.value = []
       isLoaded.value = true
@@ -69,7 +76,7 @@ export function useLogs<Log extends AnyLog>(
   }
 
   function add(logs: readonly Log[]): void {
-    const wanted = logs.filter(isWanted)
+    const wanted = isPast.value ? [] : logs.filter(isWanted)
     if (!wanted.length) return
     if (isHeld.value) held.value = merged(held.value, wanted)
     else past.value = merged(past.value, wanted).slice(0, MOST)
@@ -85,6 +92,7 @@ export function useLogs<Log extends AnyLog>(
     heldCount: computed(() => held.value.length),
     isHeld,
     isLoaded,
+    isPast,
     problem,
     load,
     loadMore,

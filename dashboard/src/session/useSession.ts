@@ -134,7 +134,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     if (changes.some((change) => change.entity !== 'agent_log')) refreshTotals()
   }
 
-  useLive({ session_id: sessionId, entity: ['agent', 'prompt', 'agent_log'] }, { load, apply })
+  useLive({ session_id: sessionId, entity: ['agent', 'prompt', 'agent_log'] }, { load, apply, problem })
 
   return {
     session,

@@ -113,7 +113,7 @@ export function useSessions(filters: SessionFilters, onChange: () => void): Sess
     onChange()
   }
 
-  useLive({ entity: ['agent', 'prompt'] }, { load, apply })
+  useLive({ entity: ['agent', 'prompt'] }, { load, apply, problem })
   return { rows, problem, isLoaded, load, loadMore }
 }
 

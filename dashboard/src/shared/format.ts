@@ -24,6 +24,11 @@ export function whole(count: number): string {
   return count.toLocaleString('en-US')
 }
 
+/** Null for what is none, or too large to be exact. */
+export function wholeNumber(text: string): number | null {
+  return /^\d{1,15}$/.test(text) ? Number(text) : null
+}
+
 export function counted(count: number, noun: string, plural = `${noun}s`): string {
   return `${whole(count)} ${count === 1 ? noun : plural}`
 }

@@ -16,6 +16,7 @@ _KIND = "openinference.span.kind"
 _HANDOFF = re.compile(r"handoff to (.+)", re.DOTALL)
 _RUN = re.compile(r"(.+)\.run", re.DOTALL)
 _ROLE = re.compile(r"(.+)\._execute_core", re.DOTALL)
+_UNNAMED_GRAPH = "LangGraph"
 _PART = re.compile(r"llm\.(input|output)_messages\.(\d{1,6})\.message\.(.+)", re.DOTALL)
 
 
@@ -34,6 +35,8 @@ def read(span: Span) -> Reading:
         return _tool(span, facts)
     if kind == "AGENT":
         return _agent(span, facts, metadata)
+    if kind == "CHAIN" and "langchain" in span.scope:
+        _name_chain(span, facts, metadata)
     return Reading(facts)
 
 
@@ -59,7 +62,7 @@ def _call(span: Span, facts: Facts) -> Reading:
     )
     told, answers = _flattened(attributes)
     reading = call_reading(facts, call, told or _raw_input(attributes), answers)
-    if not answers:
+    if not answers and facts.state == "completed":
         reading.texts.response = text_of(attributes.get("output.value"))
     return reading
 
@@ -89,6 +92,14 @@ def _agent(span: Span, facts: Facts, metadata: dict[str, Any]) -> Reading:
         facts.parent_agent = name(attributes, "graph.node.parent_id")
         facts.details = known(agent_id=name(attributes, "agent.id"), description=text(attributes, "agent.description"))
     return Reading(facts)
+
+
+def _name_chain(span: Span, facts: Facts, metadata: dict[str, Any]) -> None:
+    """LangChain marks its agents as chains. What happens in one names it as well; one without a name is called by its kind."""
+    if metadata.get("ls_integration") != "langchain_create_agent":
+        return
+    if span.name == metadata.get("lc_agent_name", _UNNAMED_GRAPH):
+        facts.kind, facts.agent = "agent", facts.name
 
 
 def _graph_agent(span: Span, metadata: dict[str, Any]) -> str | None:

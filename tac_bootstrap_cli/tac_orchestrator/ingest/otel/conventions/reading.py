@@ -15,6 +15,8 @@ _ERROR = 2
 _CONTROL_FLOW = ("ParentCommand", "GraphInterrupt", "GraphBubbleUp", "NodeInterrupt", "AgentsException.Handoff")
 _CANCELLED = ("CancelledError", "KeyboardInterrupt", "AbortError")
 
+# Some write it behind the error.
+_TRACEBACK = "Traceback (most recent call last)"
 _ERROR_TEXT = 4000
 
 
@@ -92,5 +94,10 @@ def _outcome(span: Span) -> tuple[State, str | None]:
     kind = str(thrown.get("exception.type") or span.attributes.get("error.type") or "")
     if span.status_code != _ERROR or kind.endswith(_CONTROL_FLOW) or any(one in span.status_message for one in _CONTROL_FLOW):
         return "completed", None
-    message = span.status_message or str(thrown.get("exception.message") or "") or kind or "an error without a message"
+    message = (
+        span.status_message.partition(_TRACEBACK)[0].strip()
+        or str(thrown.get("exception.message") or "")
+        or kind
+        or "an error without a message"
+    )
     return "cancelled" if kind.endswith(_CANCELLED) else "failed", message[:_ERROR_TEXT]

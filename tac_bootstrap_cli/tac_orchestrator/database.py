@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 from urllib.parse import urlsplit
 
 from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
@@ -53,6 +53,17 @@ class Transaction:
         self.system_logs = SystemLogs(engine, sink)
         self.sources = Sources(engine, sink)
         self.spans = Spans(engine, sink)
+
+
+class Writing(NamedTuple):
+    """Commits and the rows in them; rounds of writes and posted logs that wait; posted logs that were lost, and why."""
+
+    commits: int
+    rows: int
+    waiting_rounds: int
+    waiting_posts: int
+    dropped: int
+    failed: int
 
 
 class Database:
@@ -117,6 +128,12 @@ class Database:
     def dropped(self) -> int:
         """How many logs that nobody waited for could not be kept."""
         return self._writer.dropped + self._writer.failed
+
+    @property
+    def writing(self) -> Writing:
+        """What has become of the writes of this process."""
+        writer = self._writer
+        return Writing(writer.commits, writer.rows, *writer.waiting, writer.dropped, writer.failed)
 
     async def connect(self) -> Self:
         """What entering the block does. Raises SchemaError and DatabaseUnavailable, unless the store is forgiving."""

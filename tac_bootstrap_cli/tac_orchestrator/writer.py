@@ -80,6 +80,8 @@ class Writer:
         self._next_pulse = 0.0
         self.dropped = 0
         self.failed = 0
+        self.commits = 0
+        self.rows = 0
         _LIVING.add(self)
 
     def write(self, statements: list[Statement]) -> Awaitable[Sequence[Outcome]]:
@@ -124,6 +126,11 @@ class Writer:
     def refuse(self, reason: OrchestratorError) -> None:
         """Take nothing any more; `write` raises this."""
         self._refusal = reason
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many rounds, and how many posted logs, have not been committed yet."""
+        return self._queue.qsize(), self._waiting_posts
 
     @property
     def has_written(self) -> bool:
@@ -245,6 +252,8 @@ class Writer:
                     _scrub([statement for unit in units for statement in unit.statements], self._redactor)
                 units += _redaction_counts(units)
                 self._engine.commit(units)
+                self.commits += 1
+                self.rows += sum(_row_total(unit) for unit in units if unit.error is None)
         except Exception as error:  # nobody may wait for ever, whatever happened
             for unit in units:
                 unit.error = error
@@ -310,6 +319,10 @@ def _row_count(request: _Request) -> int:
     if request.make is not None:
         return 1
     return len(statements[0].rows) if len(statements) == 1 else sum(len(statement.rows) for statement in statements)
+
+
+def _row_total(unit: Unit) -> int:
+    return sum(len(statement.rows) for statement in unit.statements)
 
 
 def _loop_of(request: _Request) -> asyncio.AbstractEventLoop:

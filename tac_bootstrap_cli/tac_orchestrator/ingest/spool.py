@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,9 +72,9 @@ async def take_in(database: Database) -> TakenIn:
 
 
 @asynccontextmanager
-async def taking_in(database: Database) -> AsyncGenerator[None]:
-    """Do so again and again, as long as the block lasts."""
-    following = asyncio.create_task(_follow(database))
+async def taking_in(database: Database, tell: Callable[[TakenIn], object] | None = None) -> AsyncGenerator[None]:
+    """Do so again and again, as long as the block lasts, and tell what became of it."""
+    following = asyncio.create_task(_follow(database, tell))
     try:
         yield
     finally:
@@ -83,11 +83,13 @@ async def taking_in(database: Database) -> AsyncGenerator[None]:
             await following
 
 
-async def _follow(database: Database) -> None:
+async def _follow(database: Database, tell: Callable[[TakenIn], object] | None) -> None:
     has_warned = False
     while True:
         try:
-            await take_in(database)
+            taken = await take_in(database)
+            if tell is not None:
+                tell(taken)
             has_warned = False
         except (OrchestratorError, OSError) as error:
             if not has_warned:

@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from tac_orchestrator.database import Database
-from tac_orchestrator.ingest.spool import taking_in
+from tac_orchestrator.ingest.spool import TakenIn, taking_in
 from tac_orchestrator.server.access import Access
 from tac_orchestrator.server.bodies import Room
+from tac_orchestrator.server.counting import Counting, Counts
 from tac_orchestrator.server.guard import Guard, Place
 from tac_orchestrator.server.live import Live
 from tac_orchestrator.server.page import Page, page_files
@@ -23,6 +24,7 @@ from tac_orchestrator.server.routes import (
     health,
     live,
     login,
+    metrics,
     orchestrator_agents,
     otlp,
     prompts,
@@ -49,6 +51,7 @@ _ROUTERS = (
     live.router,
     login.router,
     otlp.router,
+    metrics.router,
 )
 
 
@@ -77,18 +80,22 @@ def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
         async with Database(settings, create=not place.is_read_only) as database:
             feed = Live(database)
             api.state.database, api.state.live = database, feed
-            async with feed.running(), nullcontext() if place.is_read_only else _writing(database):
+            async with feed.running(), nullcontext() if place.is_read_only else _writing(database, counts):
                 yield
 
-    api = create_api()
+    api, counts = create_api(), Counts()
     api.router.lifespan_context = lifespan
-    api.state.access, api.state.place, api.state.room = access, place, Room()
+    api.state.access, api.state.place, api.state.room, api.state.counts = access, place, Room(), counts
     api.router.default = Page(api.router.default, page_files())
-    return Guard(api, access, place)
+    return Counting(Guard(api, access, place), counts)
 
 
 @asynccontextmanager
-async def _writing(database: Database) -> AsyncGenerator[None]:
+async def _writing(database: Database, counts: Counts) -> AsyncGenerator[None]:
     """What a server does by itself that writes."""
-    async with taking_in(database), kept_up(database):
+
+    def count(taken: TakenIn) -> None:
+        counts.take("hooks", taken.records, taken.skipped_lines)
+
+    async with taking_in(database, count), kept_up(database):
         yield

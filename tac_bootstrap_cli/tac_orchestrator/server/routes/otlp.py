@@ -17,6 +17,7 @@ from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.ingest.otel import Body, Signal, Taken, UnreadableBody, ingest_otlp
 from tac_orchestrator.server.answers import Db
 from tac_orchestrator.server.bodies import BodyRefused, Room, read_body
+from tac_orchestrator.server.counting import Counts
 from tac_orchestrator.server.problems import problem
 
 router = APIRouter(include_in_schema=False)
@@ -39,13 +40,16 @@ async def take(db: Db, request: Request, signal: str) -> Response:
     try:
         with room.share() as share:
             body = Body(kind, content_type, await read_body(request, share))
-            return _accepted(kind, content_type, await ingest_otlp(db, [body]))
+            taken = await ingest_otlp(db, [body])
     except BodyRefused as error:
         return _refused(error.status, error.reason, content_type)
     except UnreadableBody as error:
         return _refused(400, str(error), content_type)
     except OrchestratorError as error:
         return _refused(503, str(error), content_type)
+    counts: Counts = request.app.state.counts
+    counts.take(kind, taken.spans + taken.logs + taken.ignored, taken.rejected_count)
+    return _accepted(kind, content_type, taken)
 
 
 def _accepted(signal: Signal, content_type: str, taken: Taken) -> Response:

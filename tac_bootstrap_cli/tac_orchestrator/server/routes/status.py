@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from tac_orchestrator.database import Database
+from tac_orchestrator.ops.figures import stored_bytes
 from tac_orchestrator.schema import migrations
 from tac_orchestrator.server.answers import Db
 from tac_orchestrator.server.problems import PROBLEMS
@@ -33,11 +31,4 @@ class Status(BaseModel):
 async def get_status(db: Db) -> Status:
     """Counts are those of the sessions' totals, so that they cost little at any size."""
     totals = await db.sessions.totals()
-    return Status(version=VERSION, schema_version=len(migrations()), store=db.target, size_bytes=_size(db), **totals)
-
-
-def _size(db: Database) -> int | None:
-    """With the log that is not yet merged into it."""
-    path = Path(db.target)
-    files = [file for file in (path, path.with_name(f"{path.name}-wal")) if file.is_file()]
-    return sum(file.stat().st_size for file in files) if files else None
+    return Status(version=VERSION, schema_version=len(migrations()), store=db.target, size_bytes=stored_bytes(db), **totals)

@@ -1,0 +1,15 @@
+-- agents_at_work --
+-- How many agents are in each state that is not the last; few, whatever the store holds.
+SELECT status, COUNT(*) AS number FROM agents
+WHERE status = 'initializing' OR status = 'planning' OR status = 'executing' OR status = 'reviewing'
+GROUP BY status
+
+-- prompts_under_way --
+-- How many requests wait for the rest of their answer.
+SELECT status, COUNT(*) AS number FROM prompts WHERE status = 'pending' OR status = 'streaming' GROUP BY status
+
+-- sessions --
+-- Each has one of these states; to name them is what lets the index count them.
+SELECT status, COUNT(*) AS number FROM sessions
+WHERE status = 'running' OR status = 'completed' OR status = 'failed' OR status = 'cancelled'
+GROUP BY status

@@ -9,6 +9,7 @@ newer, altered, foreign refused: SchemaTooNew, SchemaDrift
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tac_orchestrator.errors import (
     SchemaDrift,
     SchemaTooNew,
 )
-from tac_orchestrator.schema import Migration, migrations, whole_schema
+from tac_orchestrator.schema import Migration
 from tac_orchestrator.version import VERSION
 
 
@@ -35,7 +36,7 @@ def prepare(engine: Engine, *, create: bool = True) -> Path | None:
         if not create:
             raise _missing(engine)
         engine.create()
-    elif version_of(engine, found) == len(migrations()) and _is_recorded(found):
+    elif version_of(engine, found) == len(engine.migrations()) and _is_recorded(engine, found):
         return None
     return _bring_up_to_date(engine)
 
@@ -50,13 +51,13 @@ def present_version(engine: Engine) -> int:
 
 def version_of(engine: Engine, found: Inspection) -> int:
     """The number of the last migration that this database has had, recorded or not. Raises SchemaError if it is not usable."""
-    known = migrations()
+    known = engine.migrations()
     if found.is_empty:
         return 0
     if found.is_ours and found.version > len(known):
         raise SchemaTooNew(engine.target, found=found.version, supported=len(known))
     _refuse_altered(engine, found, known)
-    if _is_recorded(found) and found.applied[-1].schema_hash == found.schema_hash:
+    if _is_recorded(engine, found) and found.applied[-1].schema_hash == found.schema_hash:
         return found.version
     lowest = max(found.version if found.is_ours else 1, 1)
     for number in range(len(known), lowest - 1, -1):
@@ -67,7 +68,7 @@ def version_of(engine: Engine, found: Inspection) -> int:
 
 
 def _difference(engine: Engine, found: Inspection, number: int) -> str | None:
-    scripts = [migration.sql for migration in migrations()]
+    scripts = [migration.sql for migration in engine.migrations()]
     return engine.difference(found.objects, scripts[:number], scripts[number:])
 
 
@@ -80,11 +81,11 @@ def _missing(engine: Engine) -> DatabaseUnavailable:
     )
 
 
-def _is_recorded(found: Inspection) -> bool:
-    return found.is_ours and found.version == len(migrations()) == len(found.applied)
+def _is_recorded(engine: Engine, found: Inspection) -> bool:
+    return found.is_ours and found.version == len(engine.migrations()) == len(found.applied)
 
 
-def _refuse_altered(engine: Engine, found: Inspection, known: tuple[Migration, ...]) -> None:
+def _refuse_altered(engine: Engine, found: Inspection, known: Sequence[Migration]) -> None:
     for applied in found.applied:
         if applied.number > len(known):
             raise SchemaTooNew(engine.target, found=applied.number, supported=len(known))
@@ -99,17 +100,17 @@ def _bring_up_to_date(engine: Engine) -> Path | None:
         with engine.install() as installation:
             found = installation.inspect()
             version = version_of(engine, found)
-            if version == len(migrations()) and _is_recorded(found):
+            if version == len(engine.migrations()) and _is_recorded(engine, found):
                 return snapshot
-            if found.holds_data and version < len(migrations()) and snapshot is None:
-                snapshot = engine.snapshot(f"before-{len(migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+            if found.holds_data and version < len(engine.migrations()) and snapshot is None:
+                snapshot = engine.snapshot(f"before-{len(engine.migrations()):03}-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
             _take_a_step(engine, installation, version)
 
 
 def _take_a_step(engine: Engine, installation: Installation, version: int) -> None:
-    known = migrations()
+    known = engine.migrations()
     if version == 0:
-        _run(engine, installation, "schema_orchestrator", whole_schema())
+        _run(engine, installation, "schema_orchestrator", engine.whole_schema())
         version = len(known)
     elif version < len(known):
         _run(engine, installation, known[version].name, known[version].sql)
@@ -126,6 +127,6 @@ def _run(engine: Engine, installation: Installation, name: str, script: str) -> 
         raise MigrationFailed(engine.target, name, str(error), hint=error.hint) from error
 
 
-def _record(installation: Installation, applied: tuple[Migration, ...]) -> None:
+def _record(installation: Installation, applied: Sequence[Migration]) -> None:
     schema_hash = installation.inspect().schema_hash
     installation.record([AppliedMigration(one.number, one.name, one.checksum, schema_hash, VERSION) for one in applied])

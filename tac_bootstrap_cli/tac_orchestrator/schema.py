@@ -33,14 +33,20 @@ def project_files() -> Traversable:
 
 
 @cache
-def migrations() -> tuple[Migration, ...]:
-    """All migrations in the order of their numbers, which run from 1 without a gap."""
-    folder = project_files() / "schema" / "migrations"
+def migrations(engine: str = "") -> tuple[Migration, ...]:
+    """All migrations in the order of their numbers, which run from 1 without a gap. Other engines than SQLite have the same, in
+    a folder of their own."""
+    folder = _folder(engine) / "migrations"
     found = sorted((file for file in folder.iterdir() if _FILE_NAME.fullmatch(file.name)), key=lambda file: file.name)
     return tuple(Migration(int(file.name[:3]), file.name.removesuffix(".sql"), file.read_text("utf-8")) for file in found)
 
 
 @cache
-def whole_schema() -> str:
+def whole_schema(engine: str = "") -> str:
     """What all migrations amount to, as one script for a new database."""
-    return (project_files() / "schema" / "schema_orchestrator.sql").read_text("utf-8")
+    return (_folder(engine) / "schema_orchestrator.sql").read_text("utf-8")
+
+
+def _folder(engine: str) -> Traversable:
+    folder = project_files() / "schema"
+    return folder / engine if engine else folder

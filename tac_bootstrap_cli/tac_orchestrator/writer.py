@@ -26,7 +26,6 @@ from typing import Any
 
 from tac_orchestrator.engines.base import Engine, Outcome, Statement, Unit
 from tac_orchestrator.errors import DatabaseUnavailable, OrchestratorError
-from tac_orchestrator.queries import queries
 from tac_orchestrator.redaction import Redactor
 
 _LOG = logging.getLogger("tac_orchestrator")
@@ -250,7 +249,7 @@ class Writer:
             if units:
                 if self._redactor is not None:
                     _scrub([statement for unit in units for statement in unit.statements], self._redactor)
-                units += _redaction_counts(units)
+                units += _redaction_counts(self._engine, units)
                 self._engine.commit(units)
                 self.commits += 1
                 self.rows += sum(_row_total(unit) for unit in units if unit.error is None)
@@ -368,7 +367,7 @@ def _scrub_row(row: tuple[Any, ...], statement: Statement, redactor: Redactor) -
     return tuple(clean)
 
 
-def _redaction_counts(units: Sequence[Unit]) -> list[Unit]:
+def _redaction_counts(engine: Engine, units: Sequence[Unit]) -> list[Unit]:
     """What notes how many secrets of which kind were kept out of which table."""
     found = Counter[tuple[str, str]]()
     for unit in units:
@@ -379,4 +378,4 @@ def _redaction_counts(units: Sequence[Unit]) -> list[Unit]:
         return []
     day = time.strftime("%Y-%m-%d", time.gmtime())
     rows = [(day, kind, table, number) for (kind, table), number in found.items()]
-    return [Unit([Statement(queries("redactions")["count"], rows)])]
+    return [Unit([Statement(engine.queries("redactions")["count"], rows)])]

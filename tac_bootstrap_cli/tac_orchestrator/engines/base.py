@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.queries import Query
+from tac_orchestrator.schema import Migration
 
 RawRow = dict[str, Any]
 """A row as the driver gives it: column name to value."""
@@ -146,6 +147,14 @@ class Engine(Protocol):
     @property
     def codec(self) -> Codec: ...
 
+    def queries(self, table: str) -> Mapping[str, Query]:
+        """The queries of one table by name, in this engine's words."""
+        ...
+
+    def migrations(self) -> Sequence[Migration]: ...
+
+    def whole_schema(self) -> str: ...
+
     def create(self) -> None:
         """Make room for a database, if there is none."""
         ...
@@ -161,8 +170,8 @@ class Engine(Protocol):
 
     def install(self) -> AbstractContextManager[Installation]: ...
 
-    def snapshot(self, name: str) -> Path:
-        """Copy the whole database to a file beside it."""
+    def snapshot(self, name: str) -> Path | None:
+        """Copy the whole database to a file beside it. None where that is not a matter of files."""
         ...
 
     def commit(self, units: Sequence[Unit]) -> None:

@@ -13,7 +13,6 @@ from tac_orchestrator.engines.base import Finding
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.models import Agent
 from tac_orchestrator.ops.claude_settings import has_hooks
-from tac_orchestrator.queries import queries
 from tac_orchestrator.settings import Settings, project_root
 
 _RECENTLY = timedelta(days=7)
@@ -77,7 +76,7 @@ async def _rejected(db: Database) -> Finding:
 
 
 async def _files(db: Database) -> Finding:
-    query = queries("doctor")["files_read"]
+    query = db.engine.queries("doctor")["files_read"]
     raw = (await db.engine.fetch(query, [db.engine.codec.time(datetime.now(UTC) - _RECENTLY)]))[0]
     last = db.engine.codec.read_time(raw["last_imported_at"]) if raw["last_imported_at"] is not None else None
     if not isinstance(last, datetime):

@@ -10,7 +10,6 @@ from tac_orchestrator.engines.base import Engine, Finding, Progress
 from tac_orchestrator.errors import DatabaseCorrupt, SchemaError
 from tac_orchestrator.migrations import prepare, present_version, version_of
 from tac_orchestrator.ops.work import off_the_loop
-from tac_orchestrator.queries import queries
 from tac_orchestrator.schema import migrations
 
 __all__ = ["Finding", "Migrated", "Vacuumed", "analyze", "check", "check_schema", "migrate", "vacuum"]
@@ -52,7 +51,7 @@ async def check(db: Database, progress: Progress | None = None) -> list[Finding]
     if findings[-1].name != "schema" or findings[-1].state != "ok":
         return findings
     for name, well in _TOTALS.items():
-        rows = await db.engine.fetch(queries("checks")[name], (_DIFFERENCES,))
+        rows = await db.engine.fetch(db.engine.queries("checks")[name], (_DIFFERENCES,))
         faults = [
             Finding(name, "error", f"{raw['name']}: {raw['difference']}", _REMEDIES.get(name, _TOTALS_REMEDY)) for raw in rows
         ]

@@ -17,7 +17,6 @@ from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.ops.backup import backups_of, time_of
 from tac_orchestrator.ops.checks import check_schema
 from tac_orchestrator.ops.surroundings import ignored_by_git, transcripts_kept
-from tac_orchestrator.queries import queries
 from tac_orchestrator.settings import Settings
 
 __all__ = ["Finding", "diagnose"]
@@ -76,7 +75,7 @@ async def _of_rows(db: Database) -> list[Finding]:
 
 
 async def _agents(db: Database) -> Finding:
-    running = await db.engine.fetch(queries("doctor")["running"], ())
+    running = await db.engine.fetch(db.engine.queries("doctor")["running"], ())
     lost = {(lease.host, lease.process_id) for lease in await db.leases.lost()}
     gone = [raw for raw in running if (raw["host"], raw["process_id"]) in lost]
     if gone:
@@ -97,7 +96,7 @@ def _processes(rows: list[RawRow]) -> str:
 
 async def _growth(db: Database) -> Finding:
     codec, at = db.engine.codec, datetime.now(UTC)
-    query = queries("doctor")["growth"]
+    query = db.engine.queries("doctor")["growth"]
     raw = (await db.engine.fetch(query, [codec.time(at - _RECENTLY)] * len(query.parameters)))[0]
     times = [codec.read_time(raw[name]) for name in ("oldest_agent", "oldest_system_log") if raw[name] is not None]
     if not times:
@@ -112,7 +111,7 @@ async def _growth(db: Database) -> Finding:
 
 
 async def _redaction(db: Database) -> Finding:
-    totals = await db.engine.fetch(queries("redactions")["totals"], ())
+    totals = await db.engine.fetch(db.engine.queries("redactions")["totals"], ())
     kinds = ", ".join(f"{raw['redaction_count']:,} {raw['kind']}" for raw in totals)
     message = f"{sum(raw['redaction_count'] for raw in totals):,} secrets were kept out" + (f": {kinds}" if kinds else "")
     if not db.settings.redact:

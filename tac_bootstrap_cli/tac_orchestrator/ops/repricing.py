@@ -16,7 +16,7 @@ from typing import Any
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import RawRow, Statement
-from tac_orchestrator.queries import Query, queries
+from tac_orchestrator.queries import Query
 from tac_orchestrator.tables.prompts import with_cost
 
 _A_COMMIT = 128
@@ -90,7 +90,7 @@ def _priced(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _pages(db: Database, session_id: str | None, since: datetime) -> AsyncIterator[list[dict[str, Any]]]:
-    query = queries("repricing")["page" if session_id is None else "page_of_session"]
+    query = db.engine.queries("repricing")["page" if session_id is None else "page_of_session"]
     codec = db.engine.codec
     place: dict[str, Any] = {"session_id": session_id, "after_at": codec.time(since), "after": "", "limit": _A_COMMIT}
     while rows := await db.engine.fetch(query, _places(query, place)):
@@ -104,7 +104,7 @@ def _read(db: Database, raw: RawRow) -> dict[str, Any]:
 
 
 def _change(db: Database, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Statement:
-    query, money = queries("repricing")["change"], db.engine.codec.money
+    query, money = db.engine.queries("repricing")["change"], db.engine.codec.money
     rows = list[tuple[Any, ...]]()
     for old, new in changes:
         before = None if old["cost_usd"] is None else money(old["cost_usd"])

@@ -19,7 +19,7 @@ from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress, RawRow, Statement
 from tac_orchestrator.errors import InvalidSetting, NotFound
 from tac_orchestrator.models import Lease
-from tac_orchestrator.queries import Query, queries
+from tac_orchestrator.queries import Query
 from tac_orchestrator.tables.base import PIECE
 from tac_orchestrator.tables.leases import is_lost
 
@@ -148,8 +148,8 @@ class _Pruner:
         rows = [(key,) for key in ids]
         mark = _statement(self._db, "mark", session_id=session_id, until=self._planned.until, pruned_at=self._at)
         mark.missing = gone
-        delete = Statement(_query(f"delete_{kind}"), rows, missing=gone if kind == "agents" else None)
-        outcomes = await self._db.commit(mark, *(Statement(_query(name), rows) for name in _KEPT_OF[kind]), delete)
+        delete = Statement(_query(self._db, f"delete_{kind}"), rows, missing=gone if kind == "agents" else None)
+        outcomes = await self._db.commit(mark, *(Statement(_query(self._db, name), rows) for name in _KEPT_OF[kind]), delete)
         self._count(kind, outcomes[-1].changed)
 
     def _count(self, kind: str, rows: int) -> None:
@@ -182,7 +182,7 @@ class _Pruner:
 
     async def _delete(self, name: str, keys: Sequence[str]) -> None:
         if keys:
-            await self._db.commit(Statement(_query(name), [(key,) for key in keys]))
+            await self._db.commit(Statement(_query(self._db, name), [(key,) for key in keys]))
 
 
 def _moment(older_than: timedelta) -> datetime:
@@ -194,8 +194,8 @@ def _moment(older_than: timedelta) -> datetime:
     raise InvalidSetting("older_than", str(older_than), "a length of time that is not negative and not longer than history")
 
 
-def _query(name: str) -> Query:
-    return queries("retention")[name]
+def _query(db: Database, name: str) -> Query:
+    return db.engine.queries("retention")[name]
 
 
 def _encoded(db: Database, query: Query, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -205,12 +205,12 @@ def _encoded(db: Database, query: Query, values: Mapping[str, Any]) -> tuple[Any
 
 
 async def _fetch(db: Database, name: str, **values: Any) -> list[RawRow]:
-    query = _query(name)
+    query = _query(db, name)
     return await db.engine.fetch(query, _encoded(db, query, values))
 
 
 def _statement(db: Database, name: str, **values: Any) -> Statement:
-    query = _query(name)
+    query = _query(db, name)
     return Statement(query, [_encoded(db, query, values)])
 
 

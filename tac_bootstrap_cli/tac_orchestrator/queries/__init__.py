@@ -7,6 +7,9 @@ A list has a `{filters}` place. The fragments that may stand there are named aft
 asked for chooses the index; the others begin with `{also}`, which keeps SQLite from taking theirs. Where an index leaves out
 the common values, `-- list.status.common --` is for them; `-- list.type.level --` is for two that share an index. A list that
 has chosen already has `{more_filters}`. An update has a `{changes}` place.
+
+An engine that needs other words for a query has them under the same name in a folder of its own; what has no words there is a
+step that it does without.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 _HEADER = re.compile(r"^-- ([a-z_0-9.]+) --$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
@@ -41,6 +45,7 @@ class Query:
 
     name: str
     text: str
+    engine: str = ""
     parameters: tuple[str, ...] = field(init=False)
     row: str | None = field(init=False)
     rank: int = field(init=False)
@@ -83,22 +88,31 @@ def _rank(table: str, text: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _filtered(query: Query, names: tuple[str, ...]) -> Query:
-    fragments = queries(query.table)
+    fragments = queries(query.table, query.engine)
     texts = [fragments[f"{query.name.split('.')[1]}.{name}"].text for name in names]
     first = 0 if "{filters}" in query.text else None
     parts = [text.replace("{also}", "" if place == first else "+") for place, text in enumerate(texts)]
-    return Query(f"{query.name}[{' '.join(names)}]", _FILTERS.sub(lambda _: " AND ".join(parts) or "TRUE", query.text))
+    text = _FILTERS.sub(lambda _: " AND ".join(parts) or "TRUE", query.text)
+    return Query(f"{query.name}[{' '.join(names)}]", text, query.engine)
 
 
 @lru_cache(maxsize=1024)
 def _changing(query: Query, names: tuple[str, ...]) -> Query:
     changes = ", ".join(f"{name} = :{name}" for name in names)
-    return Query(f"{query.name}[{' '.join(names)}]", query.text.replace("{changes}", changes))
+    return Query(f"{query.name}[{' '.join(names)}]", query.text.replace("{changes}", changes), query.engine)
 
 
 @cache
-def queries(table: str) -> dict[str, Query]:
+def queries(table: str, engine: str = "") -> dict[str, Query]:
     """The queries of one table by name. Raises FileNotFoundError if it has no file."""
-    parts = _HEADER.split((files(__name__) / f"{table}.sql").read_text("utf-8"))
-    texts = {name: " ".join(_COMMENT.sub("", text).split()) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
-    return {name: Query(f"{table}.{name}", text.rstrip(";")) for name, text in texts.items()}
+    texts = _texts(files(__name__) / f"{table}.sql")
+    own = files(__name__) / engine / f"{table}.sql"
+    if engine and own.is_file():
+        texts |= _texts(own)
+    return {name: Query(f"{table}.{name}", text, engine) for name, text in texts.items() if text}
+
+
+def _texts(file: Traversable) -> dict[str, str]:
+    parts = _HEADER.split(file.read_text("utf-8"))
+    texts = zip(parts[1::2], parts[2::2], strict=True)
+    return {name: " ".join(_COMMENT.sub("", text).split()).rstrip(";") for name, text in texts}

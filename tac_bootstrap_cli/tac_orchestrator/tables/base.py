@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
 from tac_orchestrator.errors import InvalidRecord, NotFound, OrchestratorError
 from tac_orchestrator.models import Name, Row, Time
-from tac_orchestrator.queries import Query, queries
+from tac_orchestrator.queries import Query
 from tac_orchestrator.tables.columns import Columns, NotPlain
 
 MAX_PAGE = 100_000
@@ -76,7 +76,7 @@ class Table(Generic[M]):
     def __init__(self, engine: Engine, sink: Sink) -> None:
         self._engine = engine
         self._sink = sink
-        self._queries = queries(self.name)
+        self._queries = engine.queries(self.name)
         self._columns = Columns(self.model, engine.codec)
 
     async def get(self, key: str) -> M:

@@ -8,7 +8,6 @@ from typing import Any
 
 from tac_orchestrator.engines.base import Engine, RawRow
 from tac_orchestrator.models import AgentLog, AgentNode, Change, Entity, Event, OrchestratorAgent, Prompt, Row, SystemLog
-from tac_orchestrator.queries import queries
 from tac_orchestrator.tables.columns import Columns
 
 _MODELS: dict[Entity, type[Row]] = {
@@ -40,7 +39,7 @@ class Feed:
         ]
 
     async def _rows(self, entity: Entity, ids: Sequence[str]) -> dict[str, RawRow]:
-        rows = await self._engine.fetch(queries("feed")[entity], ids)
+        rows = await self._engine.fetch(self._engine.queries("feed")[entity], ids)
         return {str(raw["id"]): raw for raw in rows}
 
     def _event(self, change: Change, raw: RawRow | None) -> Event:

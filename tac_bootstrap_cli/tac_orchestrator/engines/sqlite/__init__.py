@@ -24,7 +24,8 @@ from tac_orchestrator.engines.sqlite.readers import Readers, connect
 from tac_orchestrator.engines.sqlite.turns import Turns
 from tac_orchestrator.engines.sqlite.values import SqliteCodec
 from tac_orchestrator.errors import DatabaseBusy, OrchestratorError, SchemaDrift
-from tac_orchestrator.queries import Query
+from tac_orchestrator.queries import Query, queries
+from tac_orchestrator.schema import Migration, migrations, whole_schema
 from tac_orchestrator.settings import Settings
 
 __all__ = ["SqliteEngine"]
@@ -41,6 +42,15 @@ class SqliteEngine:
         self._turns = Turns(self.path, settings.busy_timeout_s)
         self._writer: sqlite.Connection | None = None
         self._readers = Readers(self.path, settings)
+
+    def queries(self, table: str) -> Mapping[str, Query]:
+        return queries(table)
+
+    def migrations(self) -> Sequence[Migration]:
+        return migrations()
+
+    def whole_schema(self) -> str:
+        return whole_schema()
 
     def create(self) -> None:
         with self._translating():

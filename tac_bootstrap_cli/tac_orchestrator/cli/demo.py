@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shlex
+import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
 from tac_orchestrator.cli import lookup
+from tac_orchestrator.cli.browser import show_in_browser
 from tac_orchestrator.cli.cost import cost
 from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.options import command
@@ -18,7 +24,7 @@ from tac_orchestrator.cli.sessions import sessions
 from tac_orchestrator.cli.show import show
 from tac_orchestrator.database import Database
 from tac_orchestrator.demo import showcase
-from tac_orchestrator.errors import NotFound
+from tac_orchestrator.errors import DatabaseUnavailable, NotFound
 from tac_orchestrator.models import Change
 
 _OPENING = """A workflow of processes builds a small shop in {folder}, and records itself.
@@ -30,39 +36,101 @@ _NEXT = """
 What to try next, in {folder}:
   tac-orch status                    where the store is, and what it holds
   tac-orch show {session}               the workflow again; `show ID` for one agent or prompt
-  tac-orch serve --open              all of it in a browser
   tac-orch logs --level ERROR        what went wrong
   tac-orch search discount           find words in prompts, answers and logs
   tac-orch import claude-code        your own sessions of Claude Code
-  tac-orch exec --agent tester -- pytest -q"""
+  tac-orch exec --agent tester -- pytest -q
+"""
+
+_HOW_TO_SEE = """The page: http://127.0.0.1:7717{place}
+  (cd {folder} && tac-orch serve --open)   serves it and opens it; `tac-orch demo --open` shows the workflow while it runs"""
+
+_SHOWN = """The page: {address}
+It is there until Ctrl-C. In another browser, the link of `tac-orch serve --link --port {port}` opens it."""
 
 
-@command("demo", examples=["tac-orch demo", "tac-orch demo /tmp/shop"])
+@command("demo", examples=["tac-orch demo", "tac-orch demo --open", "tac-orch demo /tmp/shop"])
 @click.argument("folder", default="tac-demo", type=click.Path(file_okay=False, path_type=Path))
-def demo(target: str | None, as_json: bool, folder: Path) -> None:
+@click.option("--open", "is_opened", is_flag=True, help="Show it in a browser while it runs, until Ctrl-C.")
+def demo(target: str | None, as_json: bool, folder: Path, is_opened: bool) -> None:
     """Run a workflow of real processes, import sample runs, and show them.
 
     FOLDER becomes a small project with a store of its own, tac-demo if none is named. No model and no network is needed.
     """
     store = target or str(showcase.prepare_folder(folder))
-    screen = Screen()
-    if not as_json:
+    screen = None if as_json else Screen()
+    if screen is not None:
         screen.line(_OPENING.format(folder=visible(str(folder))))
-    session, imported = asyncio.run(_play(store, folder, None if as_json else screen))
-    if as_json:
-        print_json({"folder": str(folder), "store": store, "session_id": session, "sessions_imported": imported})
-    else:
-        _tell(screen, store, folder, session)
+    session = asyncio.run(_next_session(store))
+    with _served(store, session) if is_opened else nullcontext() as page:
+        imported = asyncio.run(_play(store, folder, session, screen, page))
+        if screen is not None:
+            _tell(screen, store, folder, session, page)
+        else:
+            told = {"folder": str(folder), "store": store, "session_id": session, "sessions_imported": imported}
+            print_json(told | ({"link": page.link} if page is not None else {}))
+        if page is not None:
+            page.wait()
 
 
-async def _play(store: str, folder: Path, screen: Screen | None) -> tuple[str, int]:
+class _Page:
+    """The page of this store, in a process of its own. `link` leads to the session, once."""
+
+    def __init__(self, process: subprocess.Popen[str], link: str, session: str) -> None:
+        self._process = process
+        self._start, _, code = link.partition("/#")
+        self.address = f"{self._start}{_place(session)}"
+        self.port = self._start.rpartition(":")[2]
+        self.link = f"{self.address}#{code}"
+
+    def show(self, screen: Screen | None) -> None:
+        if not show_in_browser(self.link) and screen is not None:
+            screen.line(f"No browser could be opened. Open this link, which is good once, within ten minutes:\n  {self.link}\n")
+            sys.stdout.flush()
+
+    def wait(self) -> None:
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            self._process.wait()
+
+
+def _place(session: str) -> str:
+    return f"/sessions/{quote(session, safe='')}"
+
+
+@contextmanager
+def _served(store: str, session: str) -> Generator[_Page]:
+    """It takes nothing in: what this machine's programs send is not for a demonstration."""
+    command = [sys.executable, "-m", "tac_orchestrator", "serve", "--db", store, "--port", "0", "--read-only", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise DatabaseUnavailable(
+                    store, "the page could not be served", hint="See above; without --open it is not needed."
+                )
+            yield _Page(process, json.loads(line)["link"], session)
+        finally:
+            process.terminate()  # by Ctrl-C it ends itself, which this does not disturb
+
+
+async def _next_session(store: str) -> str:
     async with Database.open(store) as db:
-        session = await showcase.next_session(db)
-        names = lookup.Names(db)
+        return await showcase.next_session(db)
+
+
+async def _play(store: str, folder: Path, session: str, screen: Screen | None, page: _Page | None) -> int:
+    """Returns how many sessions were imported. The page is shown once there is something on it."""
+    async with Database.open(store) as db:
+        names, is_shown = lookup.Names(db), page is None
         async for change in showcase.perform(db, folder, session):
+            if page is not None and not is_shown:
+                await asyncio.to_thread(page.show, screen)
+                is_shown = True
             if screen is not None and change.entity == "agent_log":
                 await _tell_log(db, names, screen, change)
-        return session, (await showcase.import_runs(db)).sessions
+        return (await showcase.import_runs(db)).sessions
 
 
 async def _tell_log(db: Database, names: lookup.Names, screen: Screen, change: Change) -> None:
@@ -74,7 +142,7 @@ async def _tell_log(db: Database, names: lookup.Names, screen: Screen, change: C
             sys.stdout.flush()
 
 
-def _tell(screen: Screen, store: str, folder: Path, session: str) -> None:
+def _tell(screen: Screen, store: str, folder: Path, session: str, page: _Page | None) -> None:
     """What the commands say that are made for it."""
     context = click.get_current_context()
     screen.heading("The workflow: tac-orch show " + session)
@@ -84,3 +152,7 @@ def _tell(screen: Screen, store: str, folder: Path, session: str) -> None:
     screen.heading("What they cost: tac-orch cost --by model")
     context.invoke(cost, target=store, as_json=False, by="model", since=None, until=None, limit=50)
     screen.line(_NEXT.format(folder=visible(str(folder)), session=session))
+    if page is None:
+        screen.line(_HOW_TO_SEE.format(folder=visible(shlex.quote(str(folder))), place=_place(session)))
+    else:
+        screen.line(_SHOWN.format(address=page.address, port=page.port))

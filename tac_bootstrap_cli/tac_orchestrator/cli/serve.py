@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import click
 
+from tac_orchestrator.cli.browser import show_in_browser
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json_line
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidSetting
 from tac_orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from tac_orchestrator.server.access import Access
+    from tac_orchestrator.server.guard import Place
 
 DEFAULT_PORT = 7717
 
@@ -55,9 +61,7 @@ def serve(
     4318 if it is free, without a token.
     """
     from tac_orchestrator.server.access import Access, kept_token
-    from tac_orchestrator.server.app import create_app
     from tac_orchestrator.server.serving import is_loopback, listen, listen_for_telemetry, place_of
-    from tac_orchestrator.server.serving import serve as run
 
     access = Access(kept_token(renew=new_token))
     if only_link:
@@ -66,18 +70,22 @@ def serve(
     if not is_loopback(host) and not names:
         raise InvalidSetting("--host", host, "--allow-host with the name that others use, too: the server answers to no other")
     settings = Settings.from_environment() if target is None else Settings.from_environment().at(target)
-    asyncio.run(_make_ready(Database(settings, create=not read_only)))
     with closing(listen(host, port)) as first:
         sockets = [first, *filter(None, [None if read_only else listen_for_telemetry(host)])]
-        app = create_app(settings, access, place_of(sockets, names, is_read_only=read_only))
         link = _link(access.new_code(), names[0] if names else host, first.getsockname()[1])
-        run(app, sockets, ready=lambda: _tell(link, sockets, as_json, is_opened))
+        place = place_of(sockets, names, is_read_only=read_only)
+        asyncio.run(_run(settings, access, place, sockets, lambda: _tell(link, sockets, as_json, is_opened)))
 
 
-async def _make_ready(database: Database) -> None:
-    """A store that is refused is told of before anybody can ask for it."""
-    async with database:
-        pass
+async def _run(
+    settings: Settings, access: Access, place: Place, sockets: Sequence[socket.socket], ready: Callable[[], None]
+) -> None:
+    """A store that is refused is told of before anybody is answered."""
+    from tac_orchestrator.server.app import create_app
+    from tac_orchestrator.server.serving import serve as run
+
+    async with Database(settings, create=not place.is_read_only) as database:
+        await run(create_app(database, access, place), sockets, ready=ready)
 
 
 def _link(code: str, host: str, port: int) -> str:
@@ -105,4 +113,4 @@ def _tell(link: str, sockets: Sequence[socket.socket], as_json: bool, is_opened:
         screen.line("The link lets one browser in, once, within ten minutes. Ctrl-C ends the server.")
     sys.stdout.flush()
     if is_opened:
-        webbrowser.open(link)
+        Thread(target=show_in_browser, args=(link,), daemon=True).start()  # some wait for their browser

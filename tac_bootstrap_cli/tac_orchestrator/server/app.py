@@ -34,7 +34,6 @@ from tac_orchestrator.server.routes import (
     system_logs,
 )
 from tac_orchestrator.server.upkeep import kept_up
-from tac_orchestrator.settings import Settings
 from tac_orchestrator.version import VERSION
 
 _ROUTERS = (
@@ -72,20 +71,19 @@ def create_api() -> FastAPI:
     return api
 
 
-def create_app(settings: Settings, access: Access, place: Place) -> ASGIApp:
-    """The server of this store. It is opened, and made if there is none, when the server starts."""
+def create_app(database: Database, access: Access, place: Place) -> ASGIApp:
+    """The server of this store, which is open for as long as the server runs."""
+    api, feed, counts = create_api(), Live(database), Counts()
 
     @asynccontextmanager
-    async def lifespan(api: FastAPI) -> AsyncGenerator[None]:
-        async with Database(settings, create=not place.is_read_only) as database:
-            feed = Live(database)
-            api.state.database, api.state.live = database, feed
-            async with feed.running(), nullcontext() if place.is_read_only else _writing(database, counts):
-                yield
+    async def lifespan(_api: FastAPI) -> AsyncGenerator[None]:
+        async with feed.running(), nullcontext() if place.is_read_only else _writing(database, counts):
+            yield
 
-    api, counts = create_api(), Counts()
     api.router.lifespan_context = lifespan
-    api.state.access, api.state.place, api.state.room, api.state.counts = access, place, Room(), counts
+    state = api.state
+    state.database, state.live, state.counts = database, feed, counts
+    state.access, state.place, state.room = access, place, Room()
     api.router.default = Page(api.router.default, page_files())
     return Counting(Guard(api, access, place), counts)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -53,8 +54,8 @@ def place_of(sockets: Sequence[socket.socket], allowed_hosts: Sequence[str] = ()
     )
 
 
-def serve(app: ASGIApp, sockets: Sequence[socket.socket], *, ready: Callable[[], None]) -> None:
-    """Returns when it was interrupted. `ready` is called when it answers."""
+async def serve(app: ASGIApp, sockets: Sequence[socket.socket], *, ready: Callable[[], None]) -> None:
+    """Returns when it was told to end. `ready` is called when it answers."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -64,8 +65,7 @@ def serve(app: ASGIApp, sockets: Sequence[socket.socket], *, ready: Callable[[],
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    with suppress(KeyboardInterrupt):
-        _Server(config, ready).run(sockets=list(sockets))
+    await _Server(config, ready).serve(sockets=list(sockets))
 
 
 class _Server(uvicorn.Server):
@@ -77,6 +77,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """They end the server, and not what is around it, which has a store to close."""
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
 
 def is_loopback(address: str) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from .support import PROGRAM, Caller
@@ -39,6 +43,7 @@ def test_a_workflow_of_processes_is_run_recorded_and_shown(tmp_path: Path, ask: 
         assert message in live, message
     assert "demo-1" in told
     assert "What to try next, in tac-demo:" in told
+    assert "The page: http://127.0.0.1:7717/sessions/demo-1\n" in told
 
     agents = ask("query", _AGENTS)
     assert [(agent["name"], agent["parent"], agent["status"]) for agent in agents] == [
@@ -77,14 +82,53 @@ def _pytest_passes(project: Path) -> bool:
     return subprocess.run(command, cwd=project, capture_output=True, check=False).returncode == 0
 
 
-def test_a_second_one_stands_beside_the_first(tmp_path: Path, ask: Callable[..., Any]) -> None:
-    first, second = (json.loads(run(tmp_path, "demo", "--json")) for _ in range(2))
+def test_a_second_one_stands_beside_the_first_and_is_open_in_the_browser_until_it_is_interrupted(
+    tmp_path: Path, ask: Callable[..., Any]
+) -> None:
+    first = json.loads(run(tmp_path, "demo", "--json"))
+    opened = _browser(tmp_path)
+    with _demo_in_browser(tmp_path, opened) as second:
+        address, _, code = opened.with_suffix(".txt").read_text().strip().partition("#login=")
+        shown = _shown_to_browser(address, code, second["session_id"])
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(address)
 
     assert (first["session_id"], second["session_id"]) == ("demo-1", "demo-2")
     assert first["sessions_imported"] == second["sessions_imported"] == 2
     sessions = {session["session_id"]: session for session in ask("sessions")}
     assert len(sessions) == 4
     assert {sessions[name]["agent_count"] for name in ("demo-1", "demo-2")} == {9}
+    assert (address.partition("/sessions/")[2], shown["agent_count"]) == ("demo-2", 9)
+
+
+def _browser(folder: Path) -> Path:
+    """A browser that writes down what it was told to open."""
+    program = folder / "browser"
+    program.write_text(f'#!/bin/sh\necho "$1" > {program}.txt\n')
+    program.chmod(0o755)
+    return program
+
+
+@contextmanager
+def _demo_in_browser(folder: Path, browser: Path) -> Generator[dict[str, Any]]:
+    """While its page can be seen. Then it is interrupted, and has to end well."""
+    environment = {**os.environ, "BROWSER": str(browser), "TAC_ORCHESTRATOR_TOKEN": "a-token-for-tests-only"}
+    with subprocess.Popen(
+        [PROGRAM, "demo", "--open", "--json"], cwd=folder, env=environment, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        told = b""
+        while not told.rstrip().endswith(b"}"):
+            told += process.stdout.readline() or pytest.fail("it has ended by itself")
+        yield json.loads(told)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def _shown_to_browser(address: str, code: str, session: str) -> Any:
+    with httpx2.Client(base_url=address.partition("/sessions/")[0]) as client:
+        assert client.post("/api/login", json={"code": code}).status_code == 204
+        return client.get(f"/api/sessions/{session}").json()
 
 
 def test_a_folder_of_somebodys_own_is_left_alone(call: Caller, tmp_path: Path) -> None:

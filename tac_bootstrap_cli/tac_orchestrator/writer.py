@@ -169,7 +169,6 @@ class Writer:
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._work, name="tac-orchestrator-writer", daemon=True)
         self._thread.start()
-        atexit.register(self._end_with_interpreter)
 
     def _end(self) -> threading.Thread | None:
         """Take nothing any more, and have the thread end with what it has."""
@@ -182,10 +181,9 @@ class Writer:
             self._refusal = DatabaseUnavailable(self._engine.target, "this store has been closed")
             if thread is not None:
                 self._queue.put([*gathered, _Request([], stops=True)])
-        atexit.unregister(self._end_with_interpreter)
         return thread
 
-    def _end_with_interpreter(self) -> None:
+    def end_with_interpreter(self) -> None:
         thread = self._end()
         if thread is not None:
             thread.join(_EXIT_PATIENCE_S)
@@ -294,6 +292,13 @@ class Writer:
 
 
 _LIVING: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_with_interpreter() -> None:
+    """Registered before anybody has a store, and so the last: what others still record while they end is committed too."""
+    for writer in list(_LIVING):
+        writer.end_with_interpreter()
 
 
 def _forget_parents() -> None:

@@ -10,7 +10,10 @@ import asyncio
 import atexit
 import logging
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from concurrent.futures.thread import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -40,6 +43,7 @@ class BackgroundIntake(Generic[T]):
         self._starting = threading.Lock()
         self._ended = threading.Event()
         self.lost = 0
+        _LIVING.add(self)
 
     @property
     def is_closing(self) -> bool:
@@ -68,13 +72,14 @@ class BackgroundIntake(Generic[T]):
 
     def close(self, timeout_s: float = _EXIT_PATIENCE_S) -> None:
         """Take what is left, and nothing after that. Safe to call twice."""
-        atexit.unregister(self.close)
         self._ended.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             with suppress(Full):
                 self._queue.put_nowait(threading.Event())  # wakes it
             thread.join(timeout_s)
+            if thread.is_alive():
+                self._lose(self._queue.qsize(), "the store takes too long, and nobody waits any more")
 
     def _start(self) -> None:
         thread = self._thread
@@ -84,7 +89,6 @@ class BackgroundIntake(Generic[T]):
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="tac-orchestrator-intake", daemon=True)
                 self._thread.start()
-                atexit.register(self.close)
 
     def _work(self) -> None:
         try:
@@ -96,6 +100,7 @@ class BackgroundIntake(Generic[T]):
                 _answer(records)
 
     async def _record(self) -> None:
+        asyncio.get_running_loop().set_default_executor(_Here())
         async with Database.open(self._target) as database:
             while not (self._ended.is_set() and self._queue.empty()):
                 records = self._gathered()
@@ -121,6 +126,29 @@ class BackgroundIntake(Generic[T]):
         if number and before.bit_length() < self.lost.bit_length():  # at 1, 2, 4, 8…: a flood of one fault stays readable
             with suppress(Exception):
                 _LOG.warning("%d record(s) are not recorded; the last because: %s", self.lost, reason)
+
+
+_LIVING: weakref.WeakSet[BackgroundIntake[Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_with_interpreter() -> None:
+    """Registered before anybody records, so that what others still record while they end is taken too; and after the writer's,
+    which ends last."""
+    for intake in list(_LIVING):
+        intake.close()
+
+
+class _Here(ThreadPoolExecutor):
+    """Does on this thread what others have done in a pool: while a program ends, a pool takes nothing any more."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future = Future[Any]()
+        try:
+            future.set_result(fn(*args, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def _told(records: list[T | threading.Event]) -> list[T]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,3 +216,35 @@ def test_an_open_store_may_be_given_and_no_event_loop_is_needed(path):
     with sqlite.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+ENDS = {
+    "at once": "hear()",
+    "with a thread that goes on": "import threading; threading.Thread(target=lambda: (time.sleep(0.3), hear())).start()",
+    "with what others do at its end": "import atexit; atexit.register(hear)",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_program_may_end_without_a_word_and_nothing_is_lost(path, end):
+    program = f"""
+import sys, time
+from types import SimpleNamespace
+from tac_orchestrator.ingest.openai_agents import RecordingProcessor
+
+processor = RecordingProcessor(sys.argv[1])
+
+def hear():
+    for number in range(50):
+        data = {{"type": "agent", "name": f"agent {{number}}"}}
+        moment = "2026-01-01T00:00:00+00:00"
+        span = dict(object="trace.span", id=f"span_{{number}}", trace_id="trace_1", parent_id=None, span_data=data)
+        processor.on_span_end(SimpleNamespace(export=lambda: span | dict(started_at=moment, ended_at=moment, error=None)))
+
+{ENDS[end]}
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    with blocking.open_database(path) as db:
+        assert len(db.agents.list()) == 50

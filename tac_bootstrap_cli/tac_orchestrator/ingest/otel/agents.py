@@ -14,6 +14,7 @@ from tac_orchestrator.ingest.otel.forest import Forest, Place, Unions, place_of
 
 _CLAUDE_CODE = "cc:"
 _TRANSFER = "transfer_to_"
+_GOOGLE_ADK = "gcp.vertex.agent"
 
 
 @dataclass(slots=True, eq=False)
@@ -155,11 +156,29 @@ class Agents:
 
     def _find_parents(self) -> None:
         self._targets = {(one.trace_id, target) for one in self._forest.facts if (target := _target(one)) is not None}
+        takeovers = self._takeovers()
         for instance in dict.fromkeys(self._instances.values()):
             outer = self._enclosing_agent(instance.spans[0])
-            found = self._instances[place_of(outer)] if outer is not None else self._handed_over_by(instance)
+            found = takeovers.get(place_of(instance.spans[0]))
+            if found is None:
+                found = self._instances[place_of(outer)] if outer is not None else self._handed_over_by(instance)
             if found is not None and found is not instance and not _is_above(instance, found):
                 instance.parent = found
+
+    def _takeovers(self) -> dict[Place, Instance]:
+        """Google's ADK says that an agent hands over, but not to whom: it is the next one that stands beside it, or in it."""
+        found = dict[Place, Instance]()
+        for one in self._forest.facts:
+            if one.kind != "tool" or one.name != f"{_TRANSFER}agent" or not one.scope.startswith(_GOOGLE_ADK):
+                continue
+            giver = self._enclosing_agent(one)
+            if giver is None or giver.parent is None:
+                continue
+            later = (other for other in self._in_trace(one.trace_id) if other.start_us >= one.end_us and self.is_agent(other))
+            taker = next((it for it in later if it.parent == giver.parent or self._enclosing_agent(it) is giver), None)
+            if taker is not None:
+                found[place_of(taker)] = self._instances[place_of(giver)]
+        return found
 
     def _handed_over_by(self, instance: Instance) -> Instance | None:
         """An agent that nobody encloses may have been given the conversation by another, or be drawn beside its caller."""

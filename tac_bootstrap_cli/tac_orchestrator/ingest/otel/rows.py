@@ -122,7 +122,7 @@ def _ending(instance: Instance, requests: list[Request]) -> tuple[str, str | Non
     if instance.spans:
         last = max(instance.spans, key=lambda one: (one.end_us, -one.start_us))
         return last.state, last.error
-    if requests and not instance.is_implicit:
+    if requests:
         last = requests[-1].whole[-1]
         return last.state, last.error
     return "completed", None

@@ -96,7 +96,7 @@ def tokens(attributes: dict[str, Any]) -> Tokens:
 def tool(span: Span, facts: Facts) -> Reading:
     attributes = span.attributes
     facts.kind, facts.name = "tool", name(attributes, "gen_ai.tool.name") or facts.name
-    facts.call_id = name(attributes, "gen_ai.tool.call.id")
+    facts.call_id = _call_id(span)
     arguments = attributes.get("gen_ai.tool.call.arguments", attributes.get("tool_arguments"))
     result = attributes.get("gen_ai.tool.call.result", attributes.get("tool_response"))
     for event in span.events:
@@ -107,6 +107,13 @@ def tool(span: Span, facts: Facts) -> Reading:
     if isinstance(facts.agent, str) and attributes.get("gen_ai.agent.name") == attributes.get("gen_ai.tool.name"):
         facts.agent = None  # an agent that is called as a tool names itself here
     return Reading(facts, Texts(arguments=parsed(arguments), result=text_of(result)))
+
+
+def _call_id(span: Span) -> str | None:
+    """Google's ADK makes one up for a call that has none, and another one where it tells of the request that asked for it."""
+    found = name(span.attributes, "gen_ai.tool.call.id")
+    is_made_up = found is not None and found.startswith("adk-") and span.scope.startswith("gcp.vertex.agent")
+    return None if is_made_up else found
 
 
 def agent(span: Span, facts: Facts) -> Reading:

@@ -253,11 +253,27 @@ def _given(statement: Statement) -> Statement:
 
 
 def _engine(settings: Settings) -> Engine:
-    if "://" in settings.database:
-        scheme, host = urlsplit(settings.database).scheme, urlsplit(settings.database).hostname
-        raise DatabaseUnavailable(
-            f"{scheme}://{host}", "this version keeps its store in a file", hint="Set TAC_ORCHESTRATOR_DB to a path."
-        )
+    scheme = settings.database.partition("://")[0] if "://" in settings.database else ""
+    if scheme in {"postgresql", "postgres"}:
+        return _postgres(settings)
+    if scheme:
+        raise InvalidSetting(DATABASE_VARIABLE, f"{scheme}://…", "the path of a file, or postgresql://…")
     if settings.database == ":memory:":
         raise InvalidSetting(DATABASE_VARIABLE, settings.database, "the path of a file")
     return SqliteEngine(Path(settings.database).expanduser(), settings)
+
+
+def _postgres(settings: Settings) -> Engine:
+    """Its driver is an extra, which not everybody has."""
+    try:
+        from tac_orchestrator.engines.postgres import PostgresEngine
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        host = urlsplit(settings.database).hostname
+        raise DatabaseUnavailable(
+            f"postgresql://{host}",
+            "the driver for PostgreSQL is not installed",
+            hint="pip install 'tac-orchestrator[postgres]'",
+        ) from error
+    return PostgresEngine(settings.database, settings)

@@ -85,7 +85,9 @@ async def test_a_link_a_folder_and_a_pipe_are_errors(path, tmp_path):
 
 
 async def test_a_store_elsewhere_is_an_error():
-    assert "this version keeps its store in a file" in (await looked_at("postgresql://host/db"))["file"].message
+    message = (await looked_at("mysql://root:geheim@host/db"))["file"].message
+    assert "it takes the path of a file, or postgresql://" in message
+    assert "geheim" not in message
 
 
 @pytest.mark.parametrize(

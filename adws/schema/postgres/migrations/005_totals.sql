@@ -360,7 +360,7 @@ DECLARE
                    sign * COALESCE(SUM(changed.cost_usd), 0))::prompt_posting
         FROM changed JOIN agents ON agents.id = changed.agent_id
         WHERE changed.cost_usd IS NOT NULL OR changed.status IN ('completed', 'failed', 'cancelled')
-        GROUP BY 1, agents.session_id, agents.orchestrator_agent_id, changed.agent_id,
+        GROUP BY changed.agent_id, agents.session_id, agents.orchestrator_agent_id,
             to_char(changed.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), COALESCE(changed.model_used, '')
         ORDER BY changed.agent_id
     );

@@ -1,0 +1,123 @@
+"""The writing side: one connection, in an event loop of its own on the writer's thread, which waits for each commit.
+
+A connection that is lost is opened anew, for as long as a writer would wait for a lock: a restart of the server or a fail-over
+is noticed only by the time it takes. What was not committed is written again; of what may have been, the server is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from tac_orchestrator.engines.base import Unit
+from tac_orchestrator.engines.postgres.address import Address
+from tac_orchestrator.engines.postgres.commits import Transaction
+from tac_orchestrator.engines.postgres.connections import open_writer
+from tac_orchestrator.engines.postgres.driver import Connection
+from tac_orchestrator.engines.postgres.faults import is_lost, may_be_tried_again, state_of, translated
+from tac_orchestrator.errors import DatabaseUnavailable, OrchestratorError
+from tac_orchestrator.settings import Settings
+
+_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_IN_THE_FUTURE = "22023"
+
+
+class Writing:
+    """See `engines.base.Engine.commit`."""
+
+    def __init__(self, address: Address, settings: Settings) -> None:
+        self._address = address
+        self._settings = settings
+        self._runner: asyncio.Runner | None = None
+        self._connection: Connection | None = None
+        self._abandoned: list[Any] = []
+
+    def commit(self, units: Sequence[Unit]) -> None:
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        try:
+            self._runner.run(self._commit(units))
+        except Exception as error:
+            reason = translated(error, self._address.target)
+            for unit in units:
+                unit.error = reason
+
+    def close(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            with contextlib.suppress(Exception):
+                runner.run(self._disconnect())
+            runner.close()
+
+    def forget_parent(self) -> None:
+        """The connection is the parent's: were it collected here, the driver would end it for both."""
+        self._abandoned += [self._connection, self._runner]
+        self._connection = self._runner = None
+
+    async def _commit(self, units: Sequence[Unit]) -> None:
+        give_up, pause = time.monotonic() + self._settings.busy_timeout_s, _PAUSE_S
+        transaction: Transaction | None = None
+        while True:
+            try:
+                connection = await self._connected()
+                if transaction is not None and transaction.number is not None and await self._is_done(transaction.number):
+                    transaction.settle()
+                    return
+                transaction = Transaction(connection, units, self._address.target)
+                await transaction.commit()
+                return
+            except Exception as error:
+                await self._after(error, is_last=time.monotonic() + pause > give_up, transaction=transaction)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def _after(self, error: Exception, *, is_last: bool, transaction: Transaction | None) -> None:
+        """Get ready for another try, or raise."""
+        lost = is_lost(error)
+        if not lost and may_be_tried_again(error) and self._connection is not None:
+            await self._connection.execute("ROLLBACK")
+        else:
+            await self._disconnect()
+        if (lost or may_be_tried_again(error)) and not is_last:
+            return
+        if transaction is not None and transaction.number is not None:
+            raise self._unknown(error) from error
+        raise error
+
+    def _unknown(self, error: Exception) -> OrchestratorError:
+        reason = translated(error, self._address.target)
+        told = reason.reason if isinstance(reason, DatabaseUnavailable) else str(reason)
+        return DatabaseUnavailable(
+            self._address.target, f"{told}; whether the last rows were stored is not known", hint=reason.hint
+        )
+
+    async def _is_done(self, number: str) -> bool:
+        """Whether the transaction of this number was committed. One that has not ended yet is waited for."""
+        assert self._connection is not None
+        while True:
+            try:
+                status = await self._connection.fetchval("SELECT pg_xact_status($1::TEXT::XID8)", number)
+            except Exception as error:
+                if state_of(error) == _IN_THE_FUTURE:  # the server that is asked now has never heard of it
+                    return False
+                raise
+            if status != "in progress":
+                return status == "committed"
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await open_writer(self._address, self._settings)
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=1)
+            except Exception:
+                connection.terminate()

@@ -257,7 +257,11 @@ def _engine(settings: Settings) -> Engine:
     if scheme in {"postgresql", "postgres"}:
         return _postgres(settings)
     if scheme:
-        raise InvalidSetting(DATABASE_VARIABLE, f"{scheme}://…", "the path of a file, or postgresql://…")
+        raise DatabaseUnavailable(
+            f"{scheme}://{urlsplit(settings.database).hostname}",
+            "a store is a file, or a database of PostgreSQL",
+            hint="Set TAC_ORCHESTRATOR_DB to a path, or to postgresql://….",
+        )
     if settings.database == ":memory:":
         raise InvalidSetting(DATABASE_VARIABLE, settings.database, "the path of a file")
     return SqliteEngine(Path(settings.database).expanduser(), settings)

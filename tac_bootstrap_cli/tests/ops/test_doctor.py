@@ -86,7 +86,7 @@ async def test_a_link_a_folder_and_a_pipe_are_errors(path, tmp_path):
 
 async def test_a_store_elsewhere_is_an_error():
     message = (await looked_at("mysql://root:geheim@host/db"))["file"].message
-    assert "it takes the path of a file, or postgresql://" in message
+    assert "a store is a file, or a database of PostgreSQL" in message
     assert "geheim" not in message
 
 

@@ -65,8 +65,25 @@ class Unit:
     error: Exception | None = field(default=None, kw_only=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word or a phrase that is looked for, or, as a prefix, the words that begin so."""
+
+    text: str
+    is_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is looked for. AND or OR stands between any two of the wanted; AND binds more closely."""
+
+    wanted: Sequence[Term | Literal["AND", "OR"]]
+    unwanted: Sequence[Term] = ()
+
+
 class Codec(Protocol):
-    """How an engine keeps times and money. Reading never fails: what cannot be understood is given as it is."""
+    """How an engine keeps times and money, and writes down what is looked for. Reading never fails: what cannot be understood
+    is given as it is."""
 
     def time(self, value: datetime) -> Any:
         """`value` is in UTC."""
@@ -74,6 +91,10 @@ class Codec(Protocol):
 
     def money(self, value: Decimal | float) -> Any:
         """Rounded to eight decimals."""
+        ...
+
+    def match(self, terms: Terms) -> str:
+        """In the language of its search index, in which nothing that people type is an error."""
         ...
 
     def read_time(self, value: Any) -> Any: ...

@@ -7,10 +7,14 @@ SELECT id, 'agent_log' AS entity, 'insert' AS operation, id AS row_id FROM agent
 -- system_logs_after --
 SELECT id, 'system_log' AS entity, 'insert' AS operation, id AS row_id FROM system_logs WHERE id > :id ORDER BY id LIMIT :limit
 
--- ends --
--- The oldest change that is kept, and how far the feed goes.
-SELECT (SELECT MIN(id) FROM changes) AS first, (SELECT MAX(id) FROM changes) AS change,
-    (SELECT MAX(id) FROM agent_logs) AS agent_log, (SELECT MAX(id) FROM system_logs) AS system_log
+-- last --
+-- How far the feed goes.
+SELECT COALESCE((SELECT MAX(id) FROM changes), 0) || '.' || COALESCE((SELECT MAX(id) FROM agent_logs), 0) || '.'
+    || COALESCE((SELECT MAX(id) FROM system_logs), 0) AS position
+
+-- gone --
+-- Whether something behind this one was trimmed.
+SELECT 1 AS gone WHERE (SELECT MIN(id) FROM changes) > :id + 1
 
 -- trim --
 DELETE FROM changes WHERE id <= (SELECT MAX(id) FROM changes) - :keep

@@ -16,10 +16,12 @@ KEPT_CHANGES = 1_000_000
 
 _LOOK_EVERY_S = 0.05
 _PAGE = 1000
+_SEQUENCES = ("changes_after", "agent_logs_after", "system_logs_after")
 
 
 class _Position(NamedTuple):
-    """How far each of the three sequences has been read that make up the feed."""
+    """How far the feed has been read: a number for each of the sequences that make it up. Where it is one sequence, it has all
+    three numbers to itself, and its rows say their position."""
 
     change: int
     agent_log: int
@@ -36,8 +38,7 @@ class Changes(Table[Change]):
 
     async def last(self) -> str:
         """The position behind everything that has been committed."""
-        ends = (await self._fetch(self._queries["ends"]))[0]
-        return str(_Position(ends["change"] or 0, ends["agent_log"] or 0, ends["system_log"] or 0))
+        return (await self._fetch(self._queries["last"]))[0]["position"]
 
     async def after(self, position: str = "0.0.0", *, limit: int = _PAGE) -> Page[Change]:
         """What was committed behind this position: rows that changed in the order of their changes, then new logs in theirs.
@@ -46,12 +47,14 @@ class Changes(Table[Change]):
         """
         at = self._parsed(position)
         found = list[Change]()
-        for place, sequence in enumerate(("changes_after", "agent_logs_after", "system_logs_after")):
-            rows = await self._fetch(self._queries[sequence], id=at[place], limit=limit - len(found))
-            if place == 0 and rows and rows[0]["id"] > at.change + 1:
+        for place, sequence in enumerate(_SEQUENCES):
+            if sequence not in self._queries:
+                continue
+            rows = await self._fetch(self._queries[sequence], id=at[place], position=str(at), limit=limit - len(found))
+            if place == 0 and rows and rows[0]["id"] != at.change + 1:
                 await self._refuse_gap(at)
             for raw in rows:
-                at = at._replace(**{at._fields[place]: raw["id"]})
+                at = self._parsed(raw["position"]) if "position" in raw else at._replace(**{at._fields[place]: raw["id"]})
                 found.append(self._row({**raw, "row_id": str(raw["row_id"]), "position": str(at)}))
         return found
 
@@ -63,7 +66,10 @@ class Changes(Table[Change]):
 
     async def follow_pages(self, position: str | None = None) -> AsyncIterator[Page[Change]]:
         """The same, with all that one look has found together."""
-        position = await self.last() if position is None else position
+        if position is None:
+            position = await self.last()
+        else:
+            await self._refuse_gap(self._parsed(position))
         seen = None
         while True:
             generation = await self._engine.generation()
@@ -86,6 +92,5 @@ class Changes(Table[Change]):
         return _Position(*map(int, parts))
 
     async def _refuse_gap(self, at: _Position) -> None:
-        first = (await self._fetch(self._queries["ends"]))[0]["first"]
-        if first is not None and first > at.change + 1:
+        if await self._fetch(self._queries["gone"], id=at.change, position=str(at)):
             raise NotFound(self.kind, str(at), hint="What followed it is no longer kept. Read the tables anew.")

@@ -9,8 +9,9 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.engines.base import RawRow, Term, Terms
 from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly, InvalidRecord
 from tac_orchestrator.models import SearchHit
 from tac_orchestrator.tables.base import Page, Table
@@ -42,7 +43,7 @@ class Search(Table[SearchHit]):
         Raises InvalidRecord if there is no word to look for.
         """
         self._check_limit(limit)
-        values = {"words": match_expression(words), "limit": limit}
+        values = {"words": self._engine.codec.match(terms(words)), "limit": limit}
         try:
             async for _ in self.catch_up():
                 pass
@@ -71,37 +72,33 @@ class Search(Table[SearchHit]):
         names = [f"index_{entity}", "advance"]
         if entity == "prompt":
             names = ["number_prompts", *names, "advance_documents"]
-        await self._write(*(self._statement(name, values) for name in names))
+        await self._write(*(self._statement(name, values) for name in names if name in self._queries))
 
 
-def match_expression(words: str) -> str:
-    """What people type, in the language of the index, in which nothing that they type is an error."""
-    wanted, unwanted = list[str](), list[str]()
-    for term in _TERM.finditer(words.replace("\0", " ")):
-        text = term["phrase"] if term["phrase"] is not None else term["word"]
-        if text == "OR" and term["word"]:
+def terms(words: str) -> Terms:
+    """What people type. Raises InvalidRecord if there is no word to look for."""
+    wanted, unwanted = list[Term | Literal["OR"]](), list[Term]()
+    for found in _TERM.finditer(words.replace("\0", " ")):
+        text = found["phrase"] if found["phrase"] is not None else found["word"]
+        if text == "OR" and found["word"]:
             wanted.append("OR")
         elif any(sign.isalnum() for sign in text):
-            (unwanted if term["minus"] else wanted).append(_quoted(text, prefix=term["word"] is not None))
-    expression = " ".join(_joined(wanted))
-    if not expression:
+            is_prefix = found["word"] is not None and text.endswith("*")
+            (unwanted if found["minus"] else wanted).append(Term(text.rstrip("*"), is_prefix))
+    joined = list(_joined(wanted))
+    if not joined:
         raise InvalidRecord("search", "there is no word to look for", field="words", value=words)
-    return " NOT ".join((f"({expression})", *unwanted))
+    return Terms(joined, unwanted)
 
 
-def _quoted(text: str, *, prefix: bool) -> str:
-    quoted = '"' + text.rstrip("*").replace('"', '""') + '"'
-    return f"{quoted} *" if prefix and text.endswith("*") else quoted
-
-
-def _joined(terms: list[str]) -> Iterator[str]:
+def _joined(terms: list[Term | Literal["OR"]]) -> Iterator[Term | Literal["AND", "OR"]]:
     """OR stands between two terms or not at all; AND stands everywhere else."""
-    previous = ""
+    previous: Term | Literal["OR"] | None = None
     for term in terms:
         if term == "OR":
-            previous = "OR" if previous and previous != "OR" else previous
+            previous = "OR" if previous is not None else None
             continue
-        if previous:
+        if previous is not None:
             yield "OR" if previous == "OR" else "AND"
         yield term
         previous = term

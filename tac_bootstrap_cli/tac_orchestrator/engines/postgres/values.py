@@ -10,11 +10,17 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from string import punctuation
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
+
+from tac_orchestrator.engines.base import Term, Terms
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _EXACT_IN_FLOAT = Decimal(10) ** 7
+_PUNCTUATION = str.maketrans(dict.fromkeys(punctuation, " "))
+_SIGNS = {"AND": "&", "OR": "|"}
 _INTEGERS = range(-(2**63), 2**63)
 
 
@@ -27,6 +33,10 @@ class PostgresCodec:
     def money(self, value: Decimal | float) -> Decimal:
         return Decimal(repr(round(float(value), 8)))
 
+    def match(self, terms: Terms) -> str:
+        wanted = " ".join(_SIGNS[term] if not isinstance(term, Term) else _phrase(term) for term in terms.wanted)
+        return " & !".join((f"({wanted})", *map(_phrase, terms.unwanted)))
+
     def read_time(self, value: Any) -> Any:
         return value
 
@@ -35,6 +45,13 @@ class PostgresCodec:
         if not isinstance(value, (Decimal, int)):
             return value
         return Decimal(repr(float(value))) if abs(value) < _EXACT_IN_FLOAT else Decimal(value).normalize()
+
+
+def _phrase(term: Term) -> str:
+    """Words as the index has them: between spaces and ASCII punctuation, without accents."""
+    plain = "".join(sign for sign in normalize("NFD", term.text) if not "\u0300" <= sign <= "\u036f")
+    words = " <-> ".join(f"'{word}'" for word in plain.translate(_PUNCTUATION).split())
+    return f"({words}:*)" if term.is_prefix else f"({words})"
 
 
 def number(text: str) -> Decimal | int:

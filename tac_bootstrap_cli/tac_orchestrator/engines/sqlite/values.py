@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from tac_orchestrator.engines.base import Term, Terms
+
 
 class SqliteCodec:
     """See `engines.base.Codec`. Times sort as text, together with those that SQLite's datetime('now') makes."""
@@ -20,6 +22,10 @@ class SqliteCodec:
     def money(self, value: Decimal | float) -> float:
         return round(float(value), 8)
 
+    def match(self, terms: Terms) -> str:
+        wanted = " ".join(_quoted(term) if isinstance(term, Term) else term for term in terms.wanted)
+        return " NOT ".join((f"({wanted})", *map(_quoted, terms.unwanted)))
+
     def read_time(self, value: Any) -> Any:
         try:
             found = datetime.fromisoformat(value)
@@ -29,3 +35,8 @@ class SqliteCodec:
 
     def read_money(self, value: Any) -> Any:
         return Decimal(repr(round(value, 8))) if isinstance(value, (int, float)) else value
+
+
+def _quoted(term: Term) -> str:
+    quoted = '"' + term.text.replace('"', '""') + '"'
+    return f"{quoted} *" if term.is_prefix else quoted

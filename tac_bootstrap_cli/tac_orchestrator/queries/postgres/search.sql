@@ -1,0 +1,80 @@
+-- progress --
+-- How many rows wait to be put into each index.
+SELECT entities.entity, 0 AS position, NULL AS marker, NULL AS marked,
+    (SELECT COALESCE(SUM(cardinality(row_ids)), 0)::BIGINT FROM search_backlog WHERE search_backlog.entity = entities.entity) AS last
+FROM (VALUES ('prompt'), ('agent_log'), ('system_log')) AS entities (entity)
+
+-- rewind --
+
+-- number_prompts --
+
+-- advance --
+
+-- advance_documents --
+
+-- index_prompt --
+-- The oldest that wait, about as many as a step has; whoever does the same at the same time waits, and finds the next.
+WITH waiting AS (
+    SELECT id, SUM(cardinality(row_ids)) OVER (ORDER BY id) - cardinality(row_ids) AS before FROM (
+        SELECT id, row_ids FROM search_backlog WHERE entity = 'prompt' ORDER BY id LIMIT 500) AS oldest
+), taken AS (
+    DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 500) RETURNING row_ids
+)
+INSERT INTO prompt_search (id, created_at, words)
+SELECT prompts.id, prompts.created_at, searchable(prompts.prompt_text || ' ' || COALESCE(prompts.response_text, ''))
+FROM (SELECT DISTINCT unnest(row_ids)::UUID AS id FROM taken) AS wanted JOIN prompts ON prompts.id = wanted.id
+ORDER BY prompts.id
+ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
+
+-- index_agent_log --
+WITH waiting AS (
+    SELECT id, SUM(cardinality(row_ids)) OVER (ORDER BY id) - cardinality(row_ids) AS before FROM (
+        SELECT id, row_ids FROM search_backlog WHERE entity = 'agent_log' ORDER BY id LIMIT 5000) AS oldest
+), taken AS (
+    DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 5000) RETURNING row_ids
+)
+INSERT INTO agent_log_search (id, created_at, words)
+SELECT agent_logs.id, agent_logs.created_at, searchable(agent_logs.message || ' ' || COALESCE(agent_logs.details::TEXT, ''))
+FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN agent_logs ON agent_logs.id = wanted.id
+ORDER BY agent_logs.id
+ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
+
+-- index_system_log --
+WITH waiting AS (
+    SELECT id, SUM(cardinality(row_ids)) OVER (ORDER BY id) - cardinality(row_ids) AS before FROM (
+        SELECT id, row_ids FROM search_backlog WHERE entity = 'system_log' ORDER BY id LIMIT 5000) AS oldest
+), taken AS (
+    DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 5000) RETURNING row_ids
+)
+INSERT INTO system_log_search (id, created_at, words)
+SELECT system_logs.id, system_logs.created_at, searchable(system_logs.message || ' ' || COALESCE(system_logs.details::TEXT, ''))
+FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN system_logs ON system_logs.id = wanted.id
+ORDER BY system_logs.id
+ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
+
+-- find_prompt --
+SELECT 'prompt' AS entity, prompts.id::TEXT AS id, prompts.agent_id, agents.session_id, prompts.created_at,
+    excerpt(prompts.prompt_text || E'\n' || COALESCE(prompts.response_text, ''), to_tsquery('pg_catalog.simple', :words)) AS excerpt
+FROM (
+    SELECT id FROM prompt_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
+) AS found
+JOIN prompts ON prompts.id = found.id
+JOIN agents ON agents.id = prompts.agent_id
+
+-- find_agent_log --
+SELECT 'agent_log' AS entity, agent_logs.id::TEXT AS id, agent_logs.agent_id, agents.session_id, agent_logs.created_at,
+    excerpt(agent_logs.message || E'\n' || COALESCE(agent_logs.details::TEXT, ''), to_tsquery('pg_catalog.simple', :words)) AS excerpt
+FROM (
+    SELECT id FROM agent_log_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
+) AS found
+JOIN agent_logs ON agent_logs.id = found.id
+JOIN agents ON agents.id = agent_logs.agent_id
+
+-- find_system_log --
+SELECT 'system_log' AS entity, system_logs.id::TEXT AS id, NULL AS agent_id, NULL AS session_id, system_logs.created_at,
+    excerpt(system_logs.message || E'\n' || COALESCE(system_logs.details::TEXT, ''), to_tsquery('pg_catalog.simple', :words))
+        AS excerpt
+FROM (
+    SELECT id FROM system_log_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
+) AS found
+JOIN system_logs ON system_logs.id = found.id

@@ -259,6 +259,12 @@ class Usage(Row):
     cost_usd: Money | None = None
 
 
+class DailyUsage(Usage):
+    """Tokens and cost of one model, whose name is `group`, on one day (UTC)."""
+
+    day: str
+
+
 class KindUsage(OrchestratorAgent):
     """A kind of agent with what became of its runs, and what those cost. `cost_usd` is None while no cost is known."""
 

@@ -18,6 +18,9 @@ export type AgentLog = Whole<Schemas['AgentLog']> & { id: number }
 export type SystemLog = Whole<Schemas['SystemLog']> & { id: number }
 export type OrchestratorAgent = Whole<Schemas['OrchestratorAgent']>
 export type Usage = Whole<Schemas['Usage']>
+export type DailyUsage = Whole<Schemas['DailyUsage']>
+export type Examination = Whole<Schemas['Examination']>
+export type Finding = Whole<Schemas['Finding']>
 export type KindUsage = Whole<Schemas['KindUsage']>
 export type SearchHit = Whole<Schemas['SearchHit']>
 

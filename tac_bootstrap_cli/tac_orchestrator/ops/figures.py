@@ -10,7 +10,6 @@ from typing import get_args
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import SessionStatus, Usage, WorkingStatus
-from tac_orchestrator.queries import queries
 from tac_orchestrator.tables.base import MAX_PAGE
 
 _OPEN = ("pending", "streaming")
@@ -40,7 +39,7 @@ async def figures(db: Database) -> Figures:
 
 
 async def _counted(db: Database, query: str, states: tuple[str, ...]) -> dict[str, int]:
-    found = await db.engine.fetch(queries("figures")[query], ())
+    found = await db.engine.fetch(db.engine.queries("figures")[query], ())
     return {**dict.fromkeys(states, 0), **{raw["status"]: raw["number"] for raw in found}}
 
 

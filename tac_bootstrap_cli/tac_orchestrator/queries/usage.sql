@@ -17,6 +17,16 @@ SELECT day AS "group", SUM(prompt_count) AS prompt_count, SUM(prompt_failed_coun
 FROM daily_usage WHERE day >= :since AND day < :until
 GROUP BY day HAVING SUM(prompt_count) > 0 ORDER BY day DESC LIMIT :limit
 
+-- daily --
+-- Every model of every day, the newest day first, its dearest model first.
+SELECT day, model AS "group", SUM(prompt_count) AS prompt_count, SUM(prompt_failed_count) AS prompt_failed_count,
+    SUM(priced_count) AS priced_count, SUM(unpriced_count) AS unpriced_count, SUM(tokens_input) AS tokens_input,
+    SUM(tokens_output) AS tokens_output, SUM(tokens_cache_read) AS tokens_cache_read,
+    SUM(tokens_cache_write) AS tokens_cache_write,
+    CASE WHEN SUM(priced_count) > 0 THEN ROUND(SUM(cost_usd), 8) END AS cost_usd
+FROM daily_usage WHERE day >= :since AND day < :until
+GROUP BY day, model HAVING SUM(prompt_count) > 0 ORDER BY day DESC, SUM(cost_usd) DESC, model LIMIT :limit
+
 -- by_agent_type --
 -- A kind of agent that was deleted leaves only what retention kept of it.
 SELECT COALESCE(orchestrator_agents.agent_type, 'deleted') AS "group", SUM(prompt_count) AS prompt_count,

@@ -84,6 +84,7 @@ def create_app(database: Database, access: Access, place: Place) -> ASGIApp:
     state = api.state
     state.database, state.live, state.counts = database, feed, counts
     state.access, state.place, state.room = access, place, Room()
+    state.examiners = health.Examiners(database.settings)
     api.router.default = Page(api.router.default, page_files())
     return Counting(Guard(api, access, place), counts)
 

@@ -191,3 +191,37 @@ def test_the_status_says_how_much_there_is(server: Server, store: Path) -> None:
 def test_sessions_are_found_by_the_beginning_of_their_names(server: Server) -> None:
     assert server.get("/api/search/sessions?beginning=issue-&limit=2").json() == ["issue-3", "issue-2"]
     assert server.get("/api/search/sessions?beginning=sue").json() == []
+
+
+def test_costs_are_told_for_each_model_of_each_day(server: Server) -> None:
+    told = server.get("/api/costs/daily").json()
+    day, model = server.get("/api/costs?by=day").json(), server.get("/api/costs?by=model").json()
+
+    assert [(one["day"], one["group"], one["cost_usd"]) for one in told] == [
+        (day[0]["group"], model[0]["group"], model[0]["cost_usd"])
+    ]
+    assert server.get("/api/costs/daily?since=2100-01-01T00:00:00Z").json() == []
+
+
+def test_the_health_of_the_store_is_what_the_doctor_finds(server: Server, store: Path) -> None:
+    told = server.get("/api/health/database").json()
+    findings = {finding["name"]: finding for finding in told["findings"]}
+
+    assert (findings["schema"]["state"], findings["damage"]["state"]) == ("ok", "ok")
+    assert str(store) in findings["file"]["message"]
+    assert (findings["backups"]["state"], told["state"]) == ("warning", "warning")
+    assert "tac-orch backup" in findings["backups"]["remedy"]
+    assert server.get("/api/health/database").json() == told
+
+
+def test_the_health_of_the_ingest_says_what_came_and_what_was_left_out(server: Server) -> None:
+    told = server.get("/api/health/ingest").json()
+    findings = [(finding["name"], finding["state"]) for finding in told["findings"]]
+
+    assert findings[:3] == [("agents", "ok"), ("rejected", "ok"), ("files", "ok")]
+    assert "recorded by programs themselves" in told["findings"][0]["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/health/database", "/api/health/ingest", "/api/costs/daily"])
+def test_only_whether_it_answers_is_told_without_a_token(server: Server, path: str) -> None:
+    assert (server.get("/api/health", token=None).status_code, server.get(path, token=None).status_code) == (200, 401)

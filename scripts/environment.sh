@@ -1,5 +1,6 @@
 # Sourced by the other scripts: `prepare run` or `prepare dev` makes .venv with what requirements/run.txt or dev.txt lists, and
-# the page, if it is missing or older than its sources; `prepare dev` also the browser that the tests drive.
+# the page, if it is missing or older than its sources; `prepare dev` also the browser that the tests drive. `prepare_apart NAME`
+# makes .venv-NAME with what requirements/NAME.txt lists, for what cannot or should not be in one environment with ours.
 # Needs Python 3.11 or later, and the first time the package indexes. Later calls find it ready and need neither time nor network.
 
 cd "$(dirname "$0")/.." || exit 1
@@ -50,4 +51,16 @@ install_packages() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "requirements/$1.txt" || exit 1
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . || exit 1
     fingerprint .venv/bin/python "$1" > ".venv/ready-$1"
+}
+
+# Wheels only, and not compiled, as most of it is never imported: half of the time and of the room.
+prepare_apart() {
+    apart=".venv-$1"
+    if [ -x "$apart/bin/python" ] && cmp -s "requirements/$1.txt" "$apart/ready"; then return; fi
+    say "Setting up $apart with what requirements/$1.txt lists …"
+    rm -rf "$apart"
+    .venv/bin/python -m venv "$apart" || exit 1
+    "$apart/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: --require-hashes \
+        -r "requirements/$1.txt" || exit 1
+    cp "requirements/$1.txt" "$apart/ready"
 }

@@ -2,7 +2,7 @@ import { createApp } from 'vue'
 
 import { isLetIn, logIn, takeCode } from './api/access'
 import App from './App.vue'
-import { router } from './router'
+import { fetchViews, makeRouter } from './router'
 import { applyTheme } from './shared/theme'
 import './styles/base.css'
 
@@ -13,4 +13,5 @@ if (code !== null) {
   await logIn(code).catch(() => undefined)
 }
 isLetIn.value = true
-createApp(App).use(router).mount('#app')
+createApp(App).use(makeRouter()).mount('#app')
+fetchViews()

@@ -1,39 +1,47 @@
-import { createRouter, createWebHistory, type RouteLocationRaw } from 'vue-router'
+import { createRouter, createWebHistory, type RouteLocationRaw, type Router, type RouteRecordRaw } from 'vue-router'
 
 import SessionsPage from './pages/SessionsPage.vue'
 
-export const router = createRouter({
-  history: createWebHistory(),
-  routes: [
-    { path: '/', name: 'sessions', component: SessionsPage, meta: { title: 'Sessions' } },
-    {
-      // The name of a session is any text, slashes included.
-      path: '/sessions/:sessionId(.+)',
-      name: 'session',
-      component: () => import('./pages/SessionPage.vue'),
-      props: true,
-      meta: { title: 'Session' },
-    },
-    {
-      path: '/prompts/:id',
-      name: 'prompt',
-      component: () => import('./pages/PromptPage.vue'),
-      props: true,
-      meta: { title: 'Prompt' },
-    },
-    { path: '/agents', name: 'agents', component: () => import('./pages/AgentsPage.vue'), meta: { title: 'Agents' } },
-    { path: '/system', name: 'system', component: () => import('./pages/SystemPage.vue'), meta: { title: 'System' } },
-    { path: '/:rest(.*)', name: 'nowhere', component: () => import('./pages/NowherePage.vue'), meta: { title: 'Not found' } },
-  ],
-  scrollBehavior(to, from, saved) {
-    return to.path === from.path ? {} : (saved ?? { top: 0 })
+const routes: readonly RouteRecordRaw[] = [
+  { path: '/', name: 'sessions', component: SessionsPage, meta: { title: 'Sessions' } },
+  {
+    // The name of a session is any text, slashes included.
+    path: '/sessions/:sessionId(.+)',
+    name: 'session',
+    component: () => import('./pages/SessionPage.vue'),
+    props: true,
+    meta: { title: 'Session' },
   },
-})
+  {
+    path: '/prompts/:id',
+    name: 'prompt',
+    component: () => import('./pages/PromptPage.vue'),
+    props: true,
+    meta: { title: 'Prompt' },
+  },
+  { path: '/agents', name: 'agents', component: () => import('./pages/AgentsPage.vue'), meta: { title: 'Agents' } },
+  { path: '/system', name: 'system', component: () => import('./pages/SystemPage.vue'), meta: { title: 'System' } },
+  { path: '/:rest(.*)', name: 'nowhere', component: () => import('./pages/NowherePage.vue'), meta: { title: 'Not found' } },
+]
 
-router.afterEach((to) => {
-  const place = typeof to.params['sessionId'] === 'string' ? to.params['sessionId'] : to.meta['title']
-  document.title = `${String(place)} · TAC Orchestrator`
-})
+/** It reads the address when it is made. */
+export function makeRouter(): Router {
+  const router = createRouter({
+    history: createWebHistory(),
+    routes,
+    scrollBehavior: (to, from, saved) => (to.path === from.path ? {} : (saved ?? { top: 0 })),
+  })
+  router.afterEach((to) => {
+    const place = typeof to.params['sessionId'] === 'string' ? to.params['sessionId'] : to.meta['title']
+    document.title = `${String(place)} · TAC Orchestrator`
+  })
+  return router
+}
+
+/** All views are fetched before they are asked for: the server may be away then, or have another page. */
+export function fetchViews(): void {
+  for (const { component } of routes) if (typeof component === 'function') void (component as () => Promise<unknown>)().catch(() => undefined)
+}
 
 export function sessionPlace(sessionId: string, query: Record<string, string> = {}): RouteLocationRaw {
   return { name: 'session', params: { sessionId }, query }

@@ -20,12 +20,14 @@ interface Options<P extends keyof paths> {
 /** Throws Problem, or the signal's reason. */
 export async function get<P extends keyof paths>(path: P, options: Options<P> = {}): Promise<Answer<P>> {
   const { signal } = options
-  const answer = await fetch(address(path, options.path, options.query), signal ? { signal } : {}).catch((error: unknown) => {
+  const broken = (error: unknown): never => {
     throw signal?.aborted ? error : Problem.unreachable()
-  })
+  }
+  const answer = await fetch(address(path, options.path, options.query), signal ? { signal } : {}).catch(broken)
   if (answer.status === 401) isLetIn.value = false
   if (!answer.ok) throw await readProblem(answer)
-  return (await answer.json()) as Answer<P>
+  // A server that goes away in the middle leaves half an answer.
+  return (await answer.json().catch(broken)) as Answer<P>
 }
 
 export function address(path: string, names: Record<string, string | number> = {}, query: object = {}): string {

@@ -132,11 +132,13 @@ class Feed {
 
   async #load(): Promise<void> {
     this.#isLoaded = true
-    this.#waiting = []
-    await this.listener.load()
-    const waiting = this.#waiting
-    this.#waiting = null
-    if (waiting.length && !this.#isOver) this.listener.apply(waiting)
+    const waiting: Change[] = (this.#waiting = [])
+    try {
+      await this.listener.load()
+    } finally {
+      if (this.#waiting === waiting) this.#waiting = null
+      if (waiting.length && !this.#isOver) this.listener.apply(waiting)
+    }
   }
 
   #broken(): void {

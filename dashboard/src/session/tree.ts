@@ -1,7 +1,7 @@
 /** The agents of a session as a tree, with what each and all below it took. */
 import type { AgentNode, Prompt } from '../api/rows'
 import { isRunning } from '../api/rows'
-import { units } from '../shared/money'
+import { sum, units } from '../shared/money'
 
 export interface Totals {
   prompts: number
@@ -75,7 +75,8 @@ function ownTotals(agent: AgentNode, prompts: readonly Prompt[] | null): Totals 
   }
   return {
     ...state,
-    cost,
+    // A prompt is told of when it is answered, its agent when that changes its state.
+    cost: sum(prompts.map((one) => one.cost_usd)) ?? cost,
     prompts: prompts.length,
     tokensInput: prompts.reduce((count, one) => count + (one.tokens_input ?? 0), 0),
     tokensOutput: prompts.reduce((count, one) => count + (one.tokens_output ?? 0), 0),

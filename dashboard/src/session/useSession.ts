@@ -130,6 +130,8 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
       }
     }
     showSoon()
+    // It was looked for before it began.
+    if (session.value === null) void load()
     if (logs.length) onLogs(logs)
     if (changes.some((change) => change.entity !== 'agent_log')) refreshTotals()
   }

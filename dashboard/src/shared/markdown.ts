@@ -9,6 +9,14 @@ import MarkdownIt from 'markdown-it'
 
 const markdown = new MarkdownIt({ html: false, linkify: false }).disable('image')
 
+/** They stand below the heading of the text that they are part of. */
+const LEVELS_ABOVE = 2
+markdown.core.ruler.push('headings', ({ tokens }) => {
+  for (const token of tokens) {
+    if (token.type.startsWith('heading_')) token.tag = `h${Math.min(Number(token.tag.slice(1)) + LEVELS_ABOVE, 6)}`
+  }
+})
+
 const purify = DOMPurify(window)
 purify.addHook('afterSanitizeAttributes', (element) => {
   // What scrolls can be reached by the keyboard.

@@ -1,8 +1,7 @@
 """The Chromium that the tests drive. `python chromium.py` installs it from npm, by the hashes of package-lock.json.
 
-It comes whole in a package, with fonts and the libraries that a bare machine lacks, so that neither a system's browser nor a
-download of Playwright's own is needed. The package is built for Linux on x86-64; elsewhere Playwright's is used, and TAC_CHROMIUM
-names another one everywhere.
+It comes whole in a package, with fonts and the libraries that a bare machine lacks, so that no browser of the system is needed.
+The package is built for Linux on x86-64; elsewhere Playwright finds one of its own. TAC_CHROMIUM names another one.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ STAMP = FOLDER / "sources"
 AXE = HERE / "node_modules" / "axe-core" / "axe.min.js"
 IS_PACKAGED = sys.platform == "linux" and platform.machine() == "x86_64"
 
-_SOURCES = ("package.json", "package-lock.json", "unpack.js", "chromium.py")
+_SOURCES = ("package.json", "package-lock.json", "unpack.js")
 
 # The package's own file looks for its fonts in /tmp. Without fonts, no text has a height.
 _FONTS = """<?xml version="1.0"?>
@@ -46,7 +45,8 @@ def environment() -> Mapping[str, str]:
 
 
 def fingerprint() -> str:
-    return hashlib.sha256(b"\0".join((HERE / name).read_bytes() for name in _SOURCES)).hexdigest()
+    sources = [_FONTS.encode(), *((HERE / name).read_bytes() for name in _SOURCES)]
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()
 
 
 def is_current() -> bool:

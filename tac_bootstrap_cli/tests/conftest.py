@@ -1,8 +1,13 @@
-"""Fixtures that every test may use. `db` is a real store in a file of its own."""
+"""Fixtures that every test may use. `db` is a real store: in a file of its own, or in a database of its own in PostgreSQL.
+
+A test that asks for `db` or `target`, and not for `path`, is the same for every engine. Those of the modules in ON_POSTGRES run
+on SQLite and on PostgreSQL; all others do with --long, and then on the oldest PostgreSQL that is supported as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +15,11 @@ import pytest
 
 from tac_orchestrator import Agent, Database, Prompt
 from tac_orchestrator.testing import make_agent, make_prompt
+
+from .postgres.running import NEWEST, OLDEST, Cluster, shared_cluster
+
+ON_POSTGRES = ("test_tables", "test_totals", "test_runs", "test_database", "test_samples", "test_engine")
+"""The modules whose tests say the most about an engine."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,15 +42,47 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames and "path" not in metafunc.fixturenames:
+        engines = ["sqlite"]
+        if metafunc.config.getoption("--long"):
+            engines += [f"postgres{version}" for version in (NEWEST, OLDEST)]
+        elif metafunc.module.__name__.rpartition(".")[2] in ON_POSTGRES:
+            engines.append(f"postgres{NEWEST}")
+        metafunc.parametrize("engine", engines, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> Generator[Cluster | None]:
+    """What stores are made in: None for files."""
+    name: str = getattr(request, "param", "sqlite")
+    if name == "sqlite":
+        yield None
+        return
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    with shared_cluster(run, int(name.removeprefix("postgres"))) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a store may be made."""
+    """Where a store may be made in a file."""
     return tmp_path / "orchestrator.db"
 
 
 @pytest.fixture
-async def db(path: Path) -> AsyncGenerator[Database]:
-    async with Database.open(path) as database:
+def target(engine: Cluster | None, tmp_path: Path) -> Generator[Path | str]:
+    """Where a store may be made, in whatever the test is run with."""
+    if engine is None:
+        yield tmp_path / "orchestrator.db"
+        return
+    with engine.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def db(target: Path | str) -> AsyncGenerator[Database]:
+    async with Database.open(target) as database:
         yield database
 
 

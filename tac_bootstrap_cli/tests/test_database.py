@@ -370,7 +370,7 @@ def test_a_reference_to_nothing_is_refused(plain: sqlite.Connection, table: str,
 # Data types
 
 
-async def test_ids_are_uuids_stored_as_text(db: Database, agent: Agent, new_prompt: Callable[..., Any]) -> None:
+async def test_ids_are_uuids_stored_as_text(db: Database, agent: Agent, new_prompt: Callable[..., Any], path: Path) -> None:
     prompt = await new_prompt(agent)
     for key in (agent.orchestrator_agent_id, agent.id, prompt.id):
         assert str(uuid.UUID(key)) == key
@@ -403,7 +403,7 @@ async def test_times_of_both_writers_sort_together(db: Database, plain: sqlite.C
     assert [log.message for log in found] == ["after", "between", "before"]
 
 
-async def test_json_is_stored_as_text_and_read_as_what_it_was(db: Database, agent: Agent) -> None:
+async def test_json_is_stored_as_text_and_read_as_what_it_was(db: Database, agent: Agent, path: Path) -> None:
     value = {"key": "value", "list": [1, 2.5, None, True], "nested": {"ü": "→"}}
     await db.agents.update(agent.id, context=value)
     (row,) = await db.query("SELECT context, typeof(context) AS kind FROM agents")
@@ -440,7 +440,7 @@ async def test_counts_are_integers(db: Database, agent: Agent, new_prompt: Calla
 
 
 async def test_costs_are_decimals_in_python_and_real_in_sqlite(
-    db: Database, agent: Agent, new_prompt: Callable[..., Any]
+    db: Database, agent: Agent, new_prompt: Callable[..., Any], path: Path
 ) -> None:
     prompt = await new_prompt(agent, cost_usd=Decimal("0.00000001"))
     assert (await db.prompts.get(prompt.id)).cost_usd == Decimal("0.00000001")
@@ -515,7 +515,7 @@ def test_the_aiosqlite_example_works_on_the_file_of_an_open_store(tmp_path: Path
     assert output == "[('written by hand',)]\n"
 
 
-async def test_the_connection_that_is_handed_out_has_foreign_keys_and_the_log_on(db: Database) -> None:
+async def test_the_connection_that_is_handed_out_has_foreign_keys_and_the_log_on(db: Database, path: Path) -> None:
     connection = await db.raw_connection()
     try:
         (keys,) = await connection.execute_fetchall("PRAGMA foreign_keys")

@@ -16,6 +16,8 @@ from typing import Any
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.schema import migrations
 
+from ..postgres.plain import plainly_connected
+
 KIND = "00000000-0000-4000-8000-000000000001"
 AGENT = "00000000-0000-4000-8000-000000000002"
 PROMPT = "00000000-0000-4000-8000-000000000003"
@@ -31,8 +33,13 @@ VALID_ROWS: Mapping[str, Mapping[str, Any]] = {
 
 
 @contextmanager
-def connected(path: Path) -> Generator[sqlite.Connection]:
-    """The file as any other program sees it: a plain connection that commits each statement."""
+def connected(path: Path | str) -> Generator[Any]:
+    """The store as any other program sees it: a plain connection that commits each statement. One to PostgreSQL takes `?` for a
+    value as well, and gives rows of the same kind."""
+    if isinstance(path, str):
+        with plainly_connected(path) as connection:
+            yield connection
+        return
     with closing(sqlite.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.row_factory = sqlite.Row

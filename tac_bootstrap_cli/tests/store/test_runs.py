@@ -680,14 +680,14 @@ async def test_the_agents_of_a_killed_process_are_closed_and_those_of_a_living_o
 
 
 @pytest.fixture
-async def leased(db: Database, builder: OrchestratorAgent) -> Callable[..., Awaitable[Agent]]:
+async def leased(db: Database, target: Path | str, builder: OrchestratorAgent) -> Callable[..., Awaitable[Agent]]:
     """A running agent whose process is described by these columns of its lease. A span of time is so long ago."""
 
     async def make(**columns: Any) -> Agent:
         lease = await db.leases.acquire()
         changes = ", ".join(f"{name} = ?" for name in columns)
         values = [ago(value) if isinstance(value, timedelta) else value for value in columns.values()]
-        with connected(Path(db.target)) as connection:
+        with connected(target) as connection:
             connection.execute(f"UPDATE leases SET {changes} WHERE id = ?", [*values, lease.id])
         return await db.agents.create(builder.id, "session", status="executing", lease_id=lease.id)
 
@@ -724,8 +724,8 @@ async def test_agents_of_no_process_are_left_alone(db: Database, agent: Agent) -
     assert (await db.agents.get(agent.id)).status == "initializing"
 
 
-async def test_a_process_has_one_lease_for_all_its_runs_and_gives_it_back(db: Database, path: Path) -> None:
-    async with Database.open(path) as other:
+async def test_a_process_has_one_lease_for_all_its_runs_and_gives_it_back(db: Database, target: Path | str) -> None:
+    async with Database.open(target) as other:
         await other.orchestrator_agents.register("builder", agent_type="builder")
         async with other.agents.run("builder") as first, first.spawn("builder") as second:
             rows = [await db.agents.get(run.id) for run in (first, second)]

@@ -124,8 +124,8 @@ async def test_registering_makes_a_kind_or_takes_the_one_that_exists_as_it_is(db
     assert second == first
 
 
-async def test_many_may_register_one_kind_at_once(db: Database, path: Path) -> None:
-    async with Database.open(path) as other:
+async def test_many_may_register_one_kind_at_once(db: Database, target: Path | str) -> None:
+    async with Database.open(target) as other:
         registering = [store.orchestrator_agents.register("planner", agent_type="planner") for store in (db, other) * 20]
         found = await asyncio.gather(*registering)
     assert {kind.id for kind in found} == {(await db.orchestrator_agents.list())[0].id}
@@ -1227,7 +1227,7 @@ async def test_a_query_only_reads(db: Database, agent: Agent, path: Path, sql: s
     assert await db.agents.list() == [agent]
 
 
-async def test_a_query_cannot_make_its_connection_write(db: Database, agent: Agent) -> None:
+async def test_a_query_cannot_make_its_connection_write(db: Database, agent: Agent, path: Path) -> None:
     for _ in range(8):
         await db.query("PRAGMA query_only = 0")
     with pytest.raises(DatabaseReadOnly):

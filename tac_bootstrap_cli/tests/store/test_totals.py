@@ -7,10 +7,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,14 +22,20 @@ from tac_orchestrator import Agent, Database, Prompt
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.schema import whole_schema
 
+from ..postgres.running import Cluster
 from .support import connected
 
-KINDS = ("kind-0", "kind-1")
+
+def ids(table: int, count: int) -> tuple[str, ...]:
+    return tuple(f"{table:08}-0000-4000-8000-{number:012}" for number in range(count))
+
+
+KINDS = ids(1, 2)
 SESSIONS = ("session-0", "session-1", "session-2")
-AGENTS = tuple(f"agent-{number}" for number in range(5))
-PROMPTS = tuple(f"prompt-{number}" for number in range(8))
+AGENTS = ids(2, 5)
+PROMPTS = ids(3, 8)
 MODELS = ("small", "large", None)
-DAYS = ("2026-03-01 10:00:00", "2026-03-01 23:59:59.999999", "2026-03-02 00:00:00")
+DAYS = ("2026-03-01 10:00:00.000000", "2026-03-01 23:59:59.999999", "2026-03-02 00:00:00.000000")
 AGENT_STATES = ("initializing", "executing", "completed", "failed", "cancelled")
 PROMPT_STATES = ("pending", "streaming", "completed", "failed", "cancelled")
 
@@ -78,22 +87,29 @@ actions = st.one_of(
 
 
 @contextmanager
-def empty_store() -> Generator[sqlite.Connection]:
-    with TemporaryDirectory() as folder, connected(Path(folder, "orchestrator.db")) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(f"BEGIN; {whole_schema()} COMMIT;")
+def empty_store(engine: Cluster | None) -> Generator[Any]:
+    with new_file() if engine is None else engine.new_database() as target, connected(target) as connection:
         for kind in KINDS:
             add_kind(connection, kind)
         yield connection
 
 
-def add_kind(connection: sqlite.Connection, kind: str) -> None:
+@contextmanager
+def new_file() -> Generator[Path]:
+    with TemporaryDirectory() as folder, connected(Path(folder, "orchestrator.db")) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(f"BEGIN; {whole_schema()} COMMIT;")
+        yield Path(folder, "orchestrator.db")
+
+
+def add_kind(connection: Any, kind: str) -> None:
     connection.execute(
-        "INSERT OR IGNORE INTO orchestrator_agents (id, name, agent_type) VALUES (?, ?, 'builder')", (kind, kind)
+        "INSERT INTO orchestrator_agents (id, name, agent_type) VALUES (?, ?, 'builder') ON CONFLICT (id) DO NOTHING",
+        (kind, kind),
     )
 
 
-def do(connection: sqlite.Connection, verb: str, table: str, key: str, columns: dict[str, Any]) -> None:
+def do(connection: Any, verb: str, table: str, key: str, columns: dict[str, Any]) -> None:
     """As any writer may, also one that has never heard of this package. What a constraint refuses has not happened."""
     for kind in KINDS:
         add_kind(connection, kind)
@@ -108,14 +124,14 @@ def do(connection: sqlite.Connection, verb: str, table: str, key: str, columns: 
             connection.execute(f"UPDATE {table} SET {changes} WHERE id = ?", [*columns.values(), key])
         else:
             connection.execute(f"DELETE FROM {table} WHERE id = ?", (key,))
-    except sqlite.IntegrityError:
-        assert not connection.in_transaction
+    except (sqlite.IntegrityError, asyncpg.IntegrityConstraintViolationError):
+        pass
 
 
 Totals = dict[Any, Counter[str]]
 
 
-def reckoned(connection: sqlite.Connection) -> tuple[dict[str, Decimal | None], Totals, Totals, dict[str, str]]:
+def reckoned(connection: Any) -> tuple[dict[str, Decimal | None], Totals, Totals, dict[str, str]]:
     """Costs of agents, totals of sessions and of days, and the states of sessions, from the rows alone."""
     agents = {row["id"]: row for row in connection.execute("SELECT * FROM agents")}
     costs: dict[str, Decimal | None] = dict.fromkeys(agents)
@@ -153,11 +169,11 @@ TOKENS = ("tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_wr
 COUNTS = ("prompt_count", "prompt_failed_count", "priced_count", "unpriced_count", "cost_usd", *TOKENS)
 
 
-def counts_in(row: sqlite.Row, names: tuple[str, ...]) -> Counter[str]:
+def counts_in(row: Any, names: tuple[str, ...]) -> Counter[str]:
     return Counter({name: Decimal(repr(row[name])) if name == "cost_usd" else row[name] for name in names})
 
 
-def assert_totals_are_right(connection: sqlite.Connection) -> None:
+def assert_totals_are_right(connection: Any) -> None:
     costs, sessions, days, states = reckoned(connection)
     kept_costs = {row["id"]: row["cost_usd"] for row in connection.execute("SELECT * FROM agents")}
     assert {key: cost if cost is None else Decimal(repr(cost)) for key, cost in kept_costs.items()} == costs
@@ -174,23 +190,41 @@ def assert_totals_are_right(connection: sqlite.Connection) -> None:
     assert {key: counts for key, counts in kept_days.items() if counts.total()} == {k: c for k, c in days.items() if c.total()}
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(actions, max_size=40))
-def test_totals_equal_what_is_reckoned_anew(history: list[tuple[str, str, str, dict[str, Any]]]) -> None:
-    with empty_store() as connection:
-        for action in history:
-            do(connection, *action)
-        assert_totals_are_right(connection)
+def check_histories(engine: Cluster | None, *, examples: int, length: int, always: bool = False) -> None:
+    """Whatever is done in whatever order. In PostgreSQL all histories begin in one database, which is emptied for each."""
+
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(actions, max_size=length))
+    def check(history: list[tuple[str, str, str, dict[str, Any]]]) -> None:
+        with emptied() as connection:
+            for action in history:
+                do(connection, *action)
+                if always:
+                    assert_totals_are_right(connection)
+            assert_totals_are_right(connection)
+
+    if engine is None:
+        emptied: Any = partial(empty_store, engine)
+        check()
+        return
+    with empty_store(engine) as only:
+        emptied = partial(without_rows, only)
+        check()
+
+
+@contextmanager
+def without_rows(connection: Any) -> Generator[Any]:
+    connection.execute("TRUNCATE orchestrator_agents, session_starts, session_totals, daily_totals CASCADE")
+    yield connection
+
+
+def test_totals_equal_what_is_reckoned_anew(engine: Cluster | None) -> None:
+    check_histories(engine, examples=150 if engine is None else 40, length=40)
 
 
 @pytest.mark.long
-@settings(max_examples=3000, deadline=None)
-@given(st.lists(actions, max_size=120))
-def test_totals_equal_what_is_reckoned_anew_at_length(history: list[tuple[str, str, str, dict[str, Any]]]) -> None:
-    with empty_store() as connection:
-        for action in history:
-            do(connection, *action)
-            assert_totals_are_right(connection)
+def test_totals_equal_what_is_reckoned_anew_at_length(engine: Cluster | None) -> None:
+    check_histories(engine, examples=3000 if engine is None else 400, length=120, always=True)
 
 
 @pytest.mark.parametrize(
@@ -198,26 +232,26 @@ def test_totals_equal_what_is_reckoned_anew_at_length(history: list[tuple[str, s
     [
         "UPDATE agents SET session_id = 'session-2'",
         "UPDATE agents SET session_id = 'session-1' WHERE session_id = 'session-0'",
-        "UPDATE agents SET orchestrator_agent_id = 'kind-1'",
+        f"UPDATE agents SET orchestrator_agent_id = '{KINDS[1]}'",
         "UPDATE agents SET status = 'failed'",
-        "UPDATE agents SET parent_agent_id = 'agent-0' WHERE id <> 'agent-0'",
-        "UPDATE prompts SET agent_id = 'agent-1'",
+        f"UPDATE agents SET parent_agent_id = '{AGENTS[0]}' WHERE id <> '{AGENTS[0]}'",
+        f"UPDATE prompts SET agent_id = '{AGENTS[1]}'",
         "UPDATE prompts SET cost_usd = NULL",
         "UPDATE prompts SET cost_usd = 0.7, model_used = 'large', created_at = '2026-04-01 00:00:00'",
         "UPDATE prompts SET status = 'pending', cost_usd = NULL",
         "DELETE FROM prompts",
         "DELETE FROM agents",
-        "DELETE FROM agents WHERE id = 'agent-0'",
+        f"DELETE FROM agents WHERE id = '{AGENTS[0]}'",
         "DELETE FROM agents WHERE session_id = 'session-0'",
-        "DELETE FROM orchestrator_agents WHERE id = 'kind-0'",
+        f"DELETE FROM orchestrator_agents WHERE id = '{KINDS[0]}'",
         "DELETE FROM orchestrator_agents",
         "INSERT INTO prompts (id, agent_id, prompt_type, prompt_text, status, cost_usd) "
-        "SELECT id || '+', agent_id, prompt_type, prompt_text, status, cost_usd FROM prompts",
+        "SELECT {other}, agent_id, prompt_type, prompt_text, status, cost_usd FROM prompts",
     ],
 )
-def test_totals_are_right_after_one_statement_on_many_rows(statement: str) -> None:
+def test_totals_are_right_after_one_statement_on_many_rows(engine: Cluster | None, statement: str) -> None:
     chance = random.Random(7)
-    with empty_store() as connection:
+    with empty_store(engine) as connection:
         for number, key in enumerate(AGENTS):
             columns = {"orchestrator_agent_id": KINDS[number % 2], "session_id": SESSIONS[number % 2], "status": "executing"}
             do(connection, "add", "agents", key, {**columns, "parent_agent_id": AGENTS[0] if number > 2 else None})
@@ -228,31 +262,31 @@ def test_totals_are_right_after_one_statement_on_many_rows(statement: str) -> No
                 connection,
                 "add",
                 "prompts",
-                f"{number}",
+                ids(3, 60)[number],
                 {**columns, "cost_usd": cost, "tokens_input": number, "created_at": DAYS[0]},
             )
         assert_totals_are_right(connection)
-        connection.execute(statement)
+        connection.execute(statement.replace("{other}", "id || '+'" if engine is None else "gen_random_uuid()"))
         assert_totals_are_right(connection)
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        if engine is None:
+            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(DAYS), min_size=1, max_size=6))
-def test_a_session_began_with_its_first_agent(starts: list[str]) -> None:
-    with empty_store() as connection:
+@pytest.mark.parametrize("starts", [*permutations(DAYS), (DAYS[1],), (DAYS[2], DAYS[1], DAYS[2], DAYS[1])])
+def test_a_session_began_with_its_first_agent(engine: Cluster | None, starts: tuple[str, ...]) -> None:
+    with empty_store(engine) as connection:
         for number, start in enumerate(starts):
             columns = {"orchestrator_agent_id": KINDS[0], "session_id": "session-0", "started_at": start}
-            do(connection, "add", "agents", f"agent-{number}", columns)
+            do(connection, "add", "agents", ids(2, 6)[number], columns)
         row = connection.execute("SELECT started_at, last_activity_at FROM sessions").fetchone()
         assert (row["started_at"], row["last_activity_at"]) == (min(starts), max(starts))
 
 
-def test_a_session_of_one_agent_begins_when_the_agent_is_said_to_have_begun() -> None:
-    with empty_store() as connection:
+def test_a_session_of_one_agent_begins_when_the_agent_is_said_to_have_begun(engine: Cluster | None) -> None:
+    with empty_store(engine) as connection:
         columns = {"orchestrator_agent_id": KINDS[0], "session_id": "session-0", "started_at": DAYS[0]}
-        do(connection, "add", "agents", "agent-0", columns)
-        do(connection, "change", "agents", "agent-0", {"started_at": DAYS[2]})
+        do(connection, "add", "agents", AGENTS[0], columns)
+        do(connection, "change", "agents", AGENTS[0], {"started_at": DAYS[2]})
         assert connection.execute("SELECT started_at FROM sessions").fetchone()[0] == DAYS[2]
 
 

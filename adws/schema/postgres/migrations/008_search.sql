@@ -55,13 +55,29 @@ EXCEPTION WHEN program_limit_exceeded THEN
     RETURN searchable(left(content, length(content) / 2));
 END $$;
 
--- The words in their place. What joins words for PostgreSQL's parser is hidden from it, in characters that nobody uses.
-CREATE OR REPLACE FUNCTION excerpt(content TEXT, wanted TSQUERY) RETURNS TEXT LANGUAGE sql STABLE AS $$
+-- The words in their place, in the first text that has them. What joins words for PostgreSQL's parser is hidden from it, in
+-- characters that nobody uses.
+CREATE OR REPLACE FUNCTION headline(content TEXT, wanted TSQUERY) RETURNS TEXT LANGUAGE sql STABLE AS $$
     SELECT translate(
         ts_headline('pg_catalog.simple', translate(left(content, 200000), './:-_@<>&', U&'\E000\E001\E002\E003\E004\E005\E006\E007\E008'),
-                    wanted, 'StartSel=⟦, StopSel=⟧, MinWords=8, MaxWords=16, ShortWord=0, MaxFragments=1, FragmentDelimiter=…'),
+                    wanted, 'StartSel=⟦, StopSel=⟧, MinWords=8, MaxWords=16, ShortWord=0'),
         U&'\E000\E001\E002\E003\E004\E005\E006\E007\E008', './:-_@<>&')
 $$;
+
+CREATE OR REPLACE FUNCTION excerpt(first TEXT, second TEXT, wanted TSQUERY) RETURNS TEXT LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    content TEXT := first;
+    found TEXT := headline(first, wanted);
+    plain TEXT;
+BEGIN
+    IF strpos(found, '⟦') = 0 AND second IS NOT NULL AND strpos(headline(second, wanted), '⟦') > 0 THEN
+        content := second;
+        found := headline(second, wanted);
+    END IF;
+    plain := translate(found, '⟦⟧', '');
+    RETURN CASE WHEN starts_with(content, plain) THEN '' ELSE '…' END || found
+        || CASE WHEN right(content, length(plain)) = plain THEN '' ELSE '…' END;
+END $$;
 
 CREATE OR REPLACE FUNCTION note_searchable() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN

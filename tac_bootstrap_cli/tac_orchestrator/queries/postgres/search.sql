@@ -54,7 +54,7 @@ ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = exclude
 
 -- find_prompt --
 SELECT 'prompt' AS entity, prompts.id::TEXT AS id, prompts.agent_id, agents.session_id, prompts.created_at,
-    excerpt(prompts.prompt_text || E'\n' || COALESCE(prompts.response_text, ''), to_tsquery('pg_catalog.simple', :words)) AS excerpt
+    excerpt(prompts.prompt_text, prompts.response_text, to_tsquery('pg_catalog.simple', :words)) AS excerpt
 FROM (
     SELECT id FROM prompt_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
 ) AS found
@@ -63,7 +63,7 @@ JOIN agents ON agents.id = prompts.agent_id
 
 -- find_agent_log --
 SELECT 'agent_log' AS entity, agent_logs.id::TEXT AS id, agent_logs.agent_id, agents.session_id, agent_logs.created_at,
-    excerpt(agent_logs.message || E'\n' || COALESCE(agent_logs.details::TEXT, ''), to_tsquery('pg_catalog.simple', :words)) AS excerpt
+    excerpt(agent_logs.message, agent_logs.details::TEXT, to_tsquery('pg_catalog.simple', :words)) AS excerpt
 FROM (
     SELECT id FROM agent_log_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
 ) AS found
@@ -72,8 +72,7 @@ JOIN agents ON agents.id = agent_logs.agent_id
 
 -- find_system_log --
 SELECT 'system_log' AS entity, system_logs.id::TEXT AS id, NULL AS agent_id, NULL AS session_id, system_logs.created_at,
-    excerpt(system_logs.message || E'\n' || COALESCE(system_logs.details::TEXT, ''), to_tsquery('pg_catalog.simple', :words))
-        AS excerpt
+    excerpt(system_logs.message, system_logs.details::TEXT, to_tsquery('pg_catalog.simple', :words)) AS excerpt
 FROM (
     SELECT id FROM system_log_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
 ) AS found

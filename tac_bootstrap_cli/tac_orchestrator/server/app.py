@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from tac_orchestrator.database import Database
-from tac_orchestrator.ingest.spool import TakenIn, taking_in
 from tac_orchestrator.server.access import Access
 from tac_orchestrator.server.bodies import Room
 from tac_orchestrator.server.counting import Counting, Counts
 from tac_orchestrator.server.guard import Guard, Place
+from tac_orchestrator.server.intake import taking_in_hooks
 from tac_orchestrator.server.live import Live
 from tac_orchestrator.server.page import Page, page_files
-from tac_orchestrator.server.problems import answer_with_problems
+from tac_orchestrator.server.problems import Problem, answer_with_problems
 from tac_orchestrator.server.routes import (
     agent_logs,
     agents,
@@ -54,9 +55,17 @@ _ROUTERS = (
 )
 
 
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """With the model that all problems refer to."""
+        told = super().openapi()
+        told["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return told
+
+
 def create_api() -> FastAPI:
     """The routes, with their documentation, without a store."""
-    api = FastAPI(
+    api = _Api(
         title="TAC Orchestrator",
         version=VERSION,
         description="The store of what agents did. Lists are read page by page: `next` is the `before` of the next page.",
@@ -92,9 +101,5 @@ def create_app(database: Database, access: Access, place: Place) -> ASGIApp:
 @asynccontextmanager
 async def _writing(database: Database, counts: Counts) -> AsyncGenerator[None]:
     """What a server does by itself that writes."""
-
-    def count(taken: TakenIn) -> None:
-        counts.take("hooks", taken.records, taken.skipped_lines)
-
-    async with taking_in(database, count), kept_up(database):
+    async with taking_in_hooks(database, counts), kept_up(database):
         yield

@@ -9,12 +9,14 @@ from tac_orchestrator.ingest.claude_code.session import MAIN_AGENT
 from tac_orchestrator.ingest.identity import row_id
 from tac_orchestrator.ingest.otel.conventions import claude_code
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
+from tac_orchestrator.ingest.otel.conventions.openinference import LLAMA_INDEX
 from tac_orchestrator.ingest.otel.facts import Facts
 from tac_orchestrator.ingest.otel.forest import Forest, Place, Unions, place_of
 
 _CLAUDE_CODE = "cc:"
 _TRANSFER = "transfer_to_"
 _GOOGLE_ADK = "gcp.vertex.agent"
+_TOOL_STEP = ".call_tool"
 
 
 @dataclass(slots=True, eq=False)
@@ -100,6 +102,18 @@ class Agents:
             graphs = [above for above in self._forest.above(one) if above.name == one.agent] if one.is_graph_node else []
             for span in graphs or [one]:
                 self._names[place_of(span)] = one.agent
+        self._find_tool_steps()
+
+    def _find_tool_steps(self) -> None:
+        """LlamaIndex does not say whose tools a step of a workflow calls: they are those of the agent whose turn it was."""
+        turns = dict[tuple[str, str | None], str]()
+        for one in self._forest.facts:
+            if LLAMA_INDEX not in one.scope:
+                continue
+            if one.kind == "agent" and one.agent is not None:
+                turns[one.trace_id, one.parent] = one.agent
+            elif one.name.endswith(_TOOL_STEP) and (agent := turns.get((one.trace_id, one.parent))) is not None:
+                self._names[place_of(one)] = agent
 
     def _enclosing_agent(self, one: Facts) -> Facts | None:
         return self._forest.nearest(one, self.is_agent, self._enclosing)
@@ -133,11 +147,12 @@ class Agents:
     def _join_rounds(self, spans: list[Facts], unions: Unions[Place]) -> None:
         last: dict[tuple[str, str, str], Facts] = {}
         for one in spans:
-            if one.parent is None or "langchain" not in one.scope:
+            is_turn = LLAMA_INDEX in one.scope
+            if one.parent is None or not (is_turn or "langchain" in one.scope):
                 continue
             key = (one.trace_id, one.parent, self._names[place_of(one)])
             before = last.get(key)
-            if before is not None and before.end_us <= one.start_us:
+            if before is not None and (is_turn or before.end_us <= one.start_us):
                 unions.join(place_of(before), place_of(one))
             last[key] = one
 
@@ -289,7 +304,7 @@ def _sessions(facts: Iterable[Facts]) -> dict[str, str]:
 
 def _target(one: Facts) -> str | None:
     """To whom a handoff goes."""
-    if one.kind == "handoff":
+    if one.kind == "handoff" or "target" in one.details:
         return one.details.get("target")
     return one.name.removeprefix(_TRANSFER) if one.kind == "tool" and one.name.startswith(_TRANSFER) else None
 

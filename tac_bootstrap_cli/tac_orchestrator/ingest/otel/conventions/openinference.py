@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from tac_orchestrator.ingest.identity import named
 from tac_orchestrator.ingest.otel.conventions.genai import model_of, session_in
 from tac_orchestrator.ingest.otel.conventions.reading import call_reading, count, known, money, name, structural, text
 from tac_orchestrator.ingest.otel.facts import CallFacts, Facts, Reading, Texts, Tokens
-from tac_orchestrator.ingest.otel.messages import Message, json_object, messages, parsed, text_of
+from tac_orchestrator.ingest.otel.messages import Message, json_object, message, messages, parsed, text_of
 from tac_orchestrator.ingest.otel.wire import Span
 
 _KIND = "openinference.span.kind"
@@ -17,6 +17,15 @@ _HANDOFF = re.compile(r"handoff to (.+)", re.DOTALL)
 _RUN = re.compile(r"(.+)\.run", re.DOTALL)
 _ROLE = re.compile(r"(.+)\._execute_core", re.DOTALL)
 _UNNAMED_GRAPH = "LangGraph"
+
+# CrewAI: its agents are known by their roles, and their parents are only those whose turn was before.
+_CREW_AI = "crewai"
+
+# LlamaIndex: how its agents are told, which call no model where they only put together what it is to be told.
+LLAMA_INDEX = "llama_index"
+_STEP = ".run_agent_step"
+_STEP_OF = re.compile(r".*\bcurrent_agent_name='((?:[^'\\]|\\.)+)'", re.DOTALL)
+_NO_REQUEST = "._prepare_chat_with_tools"
 _PART = re.compile(r"llm\.(input|output)_messages\.(\d{1,6})\.message\.(.+)", re.DOTALL)
 
 
@@ -29,7 +38,7 @@ def read(span: Span) -> Reading:
     metadata = json_object(attributes.get("metadata"))
     facts.session = name(attributes, "session.id") or session_in(metadata)
     kind = attributes[_KIND]
-    if kind == "LLM":
+    if kind == "LLM" and not span.name.endswith(_NO_REQUEST):
         return _call(span, facts)
     if kind == "TOOL":
         return _tool(span, facts)
@@ -37,6 +46,8 @@ def read(span: Span) -> Reading:
         return _agent(span, facts, metadata)
     if kind == "CHAIN" and "langchain" in span.scope:
         _name_chain(span, facts, metadata)
+    elif kind == "CHAIN" and LLAMA_INDEX in span.scope and span.name.endswith(_STEP):
+        _name_step(span, facts)
     return Reading(facts)
 
 
@@ -61,6 +72,7 @@ def _call(span: Span, facts: Facts) -> Reading:
         finish_reason=name(attributes, "llm.finish_reason"),
     )
     told, answers = _flattened(attributes)
+    answers = answers or _asked_for(attributes.get("output.value"))
     reading = call_reading(facts, call, told or _raw_input(attributes), answers)
     if not answers and facts.state == "completed":
         reading.texts.response = text_of(attributes.get("output.value"))
@@ -76,20 +88,25 @@ def _tool(span: Span, facts: Facts) -> Reading:
     facts.kind, facts.name = "tool", name(attributes, "tool.name") or facts.name
     facts.call_id = name(attributes, "tool_call.id", "tool.id") or _result_of(attributes.get("output.value"))
     arguments, result = parsed(attributes.get("input.value")), text_of(attributes.get("output.value"))
+    if facts.name == "handoff" and LLAMA_INDEX in span.scope:
+        given = json_object(arguments).get("kwargs")
+        facts.details = known(target=name(json_object(given), "to_agent"))
     return Reading(facts, Texts(arguments=arguments, result=result))
 
 
 def _agent(span: Span, facts: Facts, metadata: dict[str, Any]) -> Reading:
     """Only one that has a name: workflows are marked as agents as well."""
     attributes = span.attributes
+    is_crew = _CREW_AI in span.scope
     run = _RUN.fullmatch(span.name) if "smolagents" in span.scope else _ROLE.fullmatch(span.name)
     found = name(attributes, "agent.name", "gen_ai.agent.name", "graph.node.name") or (named(run[1]) if run else None)
+    found = found or (name(attributes, "graph.node.id") if is_crew else None)
     if found is None and "langchain" in span.scope:
         found = name(metadata, "lc_agent_name") if metadata.get("lc_agent_name") == span.name else _graph_agent(span, metadata)
         facts.is_graph_node = found is not None and found != span.name
     if found is not None:
         facts.kind, facts.agent = "agent", found
-        facts.parent_agent = name(attributes, "graph.node.parent_id")
+        facts.parent_agent = None if is_crew else name(attributes, "graph.node.parent_id")
         facts.details = known(agent_id=name(attributes, "agent.id"), description=text(attributes, "agent.description"))
     return Reading(facts)
 
@@ -100,6 +117,13 @@ def _name_chain(span: Span, facts: Facts, metadata: dict[str, Any]) -> None:
         return
     if span.name == metadata.get("lc_agent_name", _UNNAMED_GRAPH):
         facts.kind, facts.agent = "agent", facts.name
+
+
+def _name_step(span: Span, facts: Facts) -> None:
+    """Agents of LlamaIndex take turns in one workflow. Whose turn it is stands at the end of what the turn begins with."""
+    found = _STEP_OF.match(text(span.attributes, "input.value") or "")
+    if found is not None:
+        facts.kind, facts.agent, facts.is_graph_node = "agent", named(found[1]), True
 
 
 def _graph_agent(span: Span, metadata: dict[str, Any]) -> str | None:
@@ -139,6 +163,15 @@ def _message(parts: dict[str, Any]) -> Message:
     if told.role == "tool-call":
         told.role = "assistant"
     return told
+
+
+def _asked_for(value: Any) -> list[Message]:
+    """The tools that a model asks for, where these are all of the answer."""
+    found = parsed(value)
+    calls = cast(list[Any], found) if isinstance(found, list) else []
+    if not calls or not all(isinstance(one, dict) and "function" in one for one in calls):
+        return []
+    return [message({"role": "assistant", "tool_calls": calls})]
 
 
 def _raw_input(attributes: dict[str, Any]) -> list[Message]:

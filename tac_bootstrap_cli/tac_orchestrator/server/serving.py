@@ -23,7 +23,8 @@ _GRACE_S = 5
 def listen(host: str, port: int) -> socket.socket:
     """A socket that accepts connections there; at any free port for 0. Raises InvalidSetting if the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends at once only what is TCP by name; else the second half of an answer waits for 40 ms.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))

@@ -1,0 +1,32 @@
+"""Where the server listens."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from tac_orchestrator.errors import InvalidSetting
+from tac_orchestrator.server.serving import listen
+
+
+async def test_an_answer_in_two_parts_does_not_wait_for_the_first_to_be_acknowledged() -> None:
+    """Or every answer would take the 40 ms by which a client puts off its acknowledgement."""
+    sends_at_once = asyncio.get_running_loop().create_future()
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection: socket.socket = writer.get_extra_info("socket")
+        sends_at_once.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    server = await asyncio.start_server(answer, sock=listen("127.0.0.1", 0))
+    async with server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.close()
+        assert await asyncio.wait_for(sends_at_once, 10) == 1
+
+
+def test_an_address_that_somebody_has_is_refused_in_a_sentence() -> None:
+    with listen("127.0.0.1", 0) as first, pytest.raises(InvalidSetting, match="Address already in use"):
+        listen("127.0.0.1", first.getsockname()[1])

@@ -1,35 +1,58 @@
-"""A model behind the client of OpenAI, which goes over no network."""
+"""A model that answers over HTTP as OpenAI's do, on this machine."""
 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
-from httpx2 import MockTransport, Request, Response
 from truth import DOWN, Truth
 
 Step = tuple[str, dict[str, str]] | None
 """A tool that the model asks for, and with what; None is an answer."""
 
 
-def scripted(truth: Truth, agent: str, *steps: Step) -> MockTransport:
-    """Takes these steps, one after the other, again and again."""
+def scripted(truth: Truth, agent: str, *steps: Step) -> str:
+    """The address of one that takes these steps, one after the other, again and again."""
     count = 0
 
-    def answer(request: Request) -> Response:
+    def answer() -> tuple[int, dict[str, Any]]:
         nonlocal count
         step = steps[count % len(steps)]
         count += 1
-        return Response(200, json=completion(f"chatcmpl-{agent}-{count}-of-a-test", step, *truth.answered(agent)))
+        return 200, completion(f"chatcmpl-{agent}-{count}-of-a-test", step, *truth.answered(agent))
 
-    return MockTransport(answer)
+    return _serve(answer)
 
 
-def down(truth: Truth, agent: str) -> MockTransport:
-    def answer(request: Request) -> Response:
+def down(truth: Truth, agent: str) -> str:
+    def answer() -> tuple[int, dict[str, Any]]:
         truth.refused.append(agent)
-        return Response(500, json={"error": {"message": DOWN}})
+        return 500, {"error": {"message": DOWN}}
 
-    return MockTransport(answer)
+    return _serve(answer)
+
+
+def _serve(answer: Callable[[], tuple[int, dict[str, Any]]]) -> str:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, content = answer()
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def completion(id: str, step: Step, tokens: int, output: int, cached: int) -> dict[str, object]:

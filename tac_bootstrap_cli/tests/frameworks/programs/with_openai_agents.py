@@ -4,7 +4,6 @@ from contextlib import suppress
 
 from agents import Agent, OpenAIChatCompletionsModel, Runner, add_trace_processor, function_tool
 from chat import down, scripted
-from httpx2 import AsyncClient, MockTransport
 from openai import APIError, AsyncOpenAI
 from truth import Truth
 
@@ -22,9 +21,8 @@ LOOK_UP = ("look_up", {"topic": "bees"})
 HAND_OVER = ("transfer_to_writer", {})
 
 
-def model(transport: MockTransport) -> OpenAIChatCompletionsModel:
-    client = AsyncOpenAI(api_key="unused", http_client=AsyncClient(transport=transport), max_retries=0)
-    return OpenAIChatCompletionsModel("fake-model", client)
+def model(address: str) -> OpenAIChatCompletionsModel:
+    return OpenAIChatCompletionsModel("fake-model", AsyncOpenAI(base_url=address, api_key="unused", max_retries=0))
 
 
 @function_tool

@@ -3,7 +3,6 @@
 from contextlib import suppress
 
 from chat import down, scripted
-from httpx2 import Client, MockTransport
 from opentelemetry.instrumentation.auto_instrumentation import initialize
 from smolagents import OpenAIModel, ToolCallingAgent, tool
 from smolagents.utils import AgentGenerationError
@@ -18,9 +17,8 @@ LOOK_UP = ("look_up", {"topic": "bees"})
 DONE = ("final_answer", {"answer": "Done."})
 
 
-def model(transport: MockTransport) -> OpenAIModel:
-    options = {"http_client": Client(transport=transport), "max_retries": 0}
-    return OpenAIModel("fake-model", api_key="unused", client_kwargs=options, retry=False)
+def model(address: str) -> OpenAIModel:
+    return OpenAIModel("fake-model", api_base=address, api_key="unused", client_kwargs={"max_retries": 0}, retry=False)
 
 
 @tool

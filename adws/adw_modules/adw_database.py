@@ -19,8 +19,10 @@ from tac_orchestrator.manager import DatabaseManager as _DatabaseManager
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "schema" / "orchestrator.db"
 
 
-def database_path() -> Path:
-    return Path(os.environ.get("TAC_ORCHESTRATOR_DB") or DEFAULT_PATH)
+def database_path() -> Path | str:
+    """A file, or the address of a database of PostgreSQL."""
+    named = os.environ.get("TAC_ORCHESTRATOR_DB") or DEFAULT_PATH
+    return named if "://" in str(named) else Path(named)
 
 
 def open_database() -> Database:

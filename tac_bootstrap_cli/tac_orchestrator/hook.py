@@ -61,7 +61,7 @@ def main() -> None:
 def _store() -> str:
     """The same as `Settings.from_environment` says, without loading it."""
     named = os.environ.get("TAC_ORCHESTRATOR_DB")
-    if named:
+    if named and "://" not in named:  # beside a server nothing can lie
         return path.expanduser(named)
     start = folder = path.abspath(os.environ.get("CLAUDE_PROJECT_DIR") or ".")
     while not (path.isdir(path.join(folder, "adws")) or path.exists(path.join(folder, ".git"))):

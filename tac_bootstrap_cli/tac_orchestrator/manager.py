@@ -37,8 +37,8 @@ __all__ = ["DatabaseManager", "Record"]
 class DatabaseManager:
     """One store, connected between `connect` and `close` or in an `async with` block.
 
-    `conn` is an aiosqlite connection while it is connected. What was written with it is committed by `conn.commit()`, or by the
-    next verb that writes.
+    `conn` is an aiosqlite connection while it is connected, or an asyncpg one to PostgreSQL. What was written with it is
+    committed by `conn.commit()`, or by the next verb that writes.
     """
 
     def __init__(self, db_path: str | Path | None = None) -> None:
@@ -84,7 +84,7 @@ class DatabaseManager:
     async def _writing(self) -> Database:
         """The store, once `conn` lets others write."""
         database = self.database
-        if self.conn.in_transaction:
+        if getattr(self.conn, "in_transaction", False):  # one to PostgreSQL commits each statement by itself
             await self.conn.commit()
         return database
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,7 @@ Synchronous = Literal["FULL", "NORMAL"]
 class Settings:
     """What the environment decides. Each field is documented in docs/settings.md."""
 
-    database: str
+    database: str = field(repr=False)  # it may hold a password
     synchronous: Synchronous = "FULL"
     busy_timeout_s: float = 30.0
     redact: bool = True
@@ -46,6 +46,13 @@ class Settings:
             session_id=values.get(SESSION_VARIABLE) or None,
             parent_agent_id=values.get(AGENT_VARIABLE) or None,
         )
+
+    @property
+    def place(self) -> Path:
+        """The file that the store is in, or would be in were it not in a server: what belongs to it lies beside it."""
+        if "://" in self.database:
+            return project_root(Path.cwd()) / DEFAULT_DATABASE
+        return Path(self.database).expanduser().absolute()
 
     def at(self, target: str | Path) -> Settings:
         """The same, for another store."""

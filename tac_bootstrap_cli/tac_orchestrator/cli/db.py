@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TypeVar
 
 from tac_orchestrator.cli.formats import size
@@ -27,12 +26,13 @@ def db() -> None:
 @command("path", examples=["tac-orch db path"])
 def path(target: str | None, as_json: bool) -> None:
     """Where the store is, or will be."""
-    found = Path(Database.open(target).target)
+    engine = Database.open(target).engine
     if as_json:
-        print_json({"path": str(found), "exists": found.exists()})
+        is_there = engine.inspect() is not None if engine.path is None else engine.path.exists()
+        print_json({"path": engine.target, "exists": is_there})
     else:
         screen = Screen()
-        screen.line(visible(str(found)) if screen.is_terminal else str(found))
+        screen.line(visible(engine.target) if screen.is_terminal else engine.target)
 
 
 @command("migrate", examples=["tac-orch db migrate", "tac-orch db migrate --db other.db --json"])

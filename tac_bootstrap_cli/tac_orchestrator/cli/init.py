@@ -62,7 +62,8 @@ def init(target: str | None, as_json: bool, folder: Path, claude_code: bool, uni
         return
     change = install(root, _elsewhere(root, target, folder)) if claude_code else None
     database = Database.open(target or Settings.from_environment(start=folder).database)
-    store, is_new = database.target, not Path(database.target).exists()
+    path = database.engine.path
+    store, is_new = database.target, database.engine.inspect() is None if path is None else not path.exists()
     asyncio.run(_make(database))
     prepared = prepare_project(root)
     backup = None if change is None else _apply(change)
@@ -78,7 +79,11 @@ def init(target: str | None, as_json: bool, folder: Path, claude_code: bool, uni
 
 def _elsewhere(root: Path, target: str | None, folder: Path) -> str | None:
     """The store that the hook has to be told of."""
-    store = Path(target or Settings.from_environment(start=folder).database).expanduser().absolute()
+    settings = Settings.from_environment(start=folder)
+    named = target or settings.database
+    if "://" in named:  # then it writes beside the place where the project's store would be
+        return None
+    store = Path(named).expanduser().absolute()
     return None if store == root / DEFAULT_DATABASE else str(store)
 
 

@@ -87,7 +87,9 @@ async def _matching(database: Database, table: str, key: str) -> list[str]:
     beginning = key.lower()
     if not _ID_BEGINNING.fullmatch(beginning):
         return []
-    rows = await database.query(statement(f"{table}_matching"), first=beginning, last=f"{beginning}g", limit=_SHOWN)
+    query = database.engine.queries(table)["matching"]
+    values = {"first": beginning, "last": f"{beginning}g", "limit": _SHOWN}
+    rows = await database.engine.fetch(query, [values[name] for name in query.parameters])
     return [row["id"] for row in rows]
 
 

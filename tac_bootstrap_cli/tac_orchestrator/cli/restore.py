@@ -34,7 +34,10 @@ def restore(target: str | None, as_json: bool, source: Path, replace: bool) -> N
     """
 
     async def work() -> Restored:
-        path = Path(Database.open(target).target)
+        database = Database.open(target)
+        if database.engine.path is None:
+            database.engine.restore(source, None)  # says whose matter it is
+        path = database.settings.place
         with bar("Restoring") as show:
             return await ops.restore(source, path, replace=replace, progress=show)
 

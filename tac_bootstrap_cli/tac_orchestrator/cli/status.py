@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, get_args
 
 from tac_orchestrator.cli.formats import counted, money, size
@@ -17,6 +16,7 @@ from tac_orchestrator.cli.output import Column, Line, Screen, print_json
 from tac_orchestrator.cli.store import close_lost, take_in_hooks
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import Agent, Usage, WorkingStatus
+from tac_orchestrator.ops.figures import stored_bytes
 from tac_orchestrator.queries import queries
 from tac_orchestrator.schema import migrations
 
@@ -41,7 +41,8 @@ def status(target: str | None, as_json: bool) -> None:
     Days are UTC days. Agents whose process is gone are closed, as failed.
     """
     database = Database.open(target, create=False)
-    found = asyncio.run(_look(database)) if Path(database.target).exists() else None
+    path = database.engine.path
+    found = asyncio.run(_look(database)) if path is None or path.exists() else None
     if as_json:
         print_json({"path": database.target, "exists": found is not None, **(found or {})})
     elif found is None:
@@ -59,7 +60,7 @@ async def _look(database: Database) -> dict[str, Any]:
         days = await database.usage.by("day", since=today - timedelta(days=6))
         return {
             "schema_version": len(migrations()),
-            "size_bytes": _size(Path(database.target)),
+            "size_bytes": stored_bytes(database),
             **counts,
             "lost_agents_closed": closed,
             **_costs("today", [day for day in days if day.group == f"{today:%Y-%m-%d}"]),
@@ -93,12 +94,6 @@ def _costs(name: str, days: Iterable[Usage]) -> dict[str, Any]:
     }
 
 
-def _size(path: Path) -> int:
-    """With the log that is not yet merged into it."""
-    files = (path, path.with_name(f"{path.name}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
-
-
 def _show(screen: Screen, path: str, found: dict[str, Any]) -> None:
     screen.fields(_fields(path, found))
     if not found["running"]:
@@ -116,7 +111,8 @@ def _show(screen: Screen, path: str, found: dict[str, Any]) -> None:
 
 
 def _fields(path: str, found: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
-    yield "Store", f"{visible(path)} ({size(found['size_bytes'])}, schema {found['schema_version']})"
+    told = "" if found["size_bytes"] is None else f"{size(found['size_bytes'])}, "
+    yield "Store", f"{visible(path)} ({told}schema {found['schema_version']})"
     yield (
         "Holds",
         ", ".join(

@@ -31,7 +31,7 @@ def ask(target: str | None, question: Callable[[Database], Awaitable[T]]) -> T:
 
 async def take_in_hooks(database: Database) -> None:
     """Store what hooks have written down, before somebody reads what runs. It waits if that cannot be done now."""
-    if not has_spool(database.target):
+    if not has_spool(str(database.settings.place)):
         return
     from tac_orchestrator.ingest.spool import take_in
 

@@ -74,7 +74,11 @@ async def import_runs(db: Database, progress: Progress | None = None) -> Report:
 
 @asynccontextmanager
 async def _workflow(db: Database, folder: Path, session_id: str) -> AsyncGenerator[Process]:
-    environment = {**os.environ, DATABASE_VARIABLE: db.target, SESSION_VARIABLE: session_id}
+    environment = {
+        **os.environ,
+        DATABASE_VARIABLE: db.settings.database if db.engine.path is None else db.target,
+        SESSION_VARIABLE: session_id,
+    }
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed here has no say in it
     environment.pop(AGENT_VARIABLE, None)
     program = ("-m", "tac_orchestrator.demo", "workflow")

@@ -166,6 +166,11 @@ class Engine(Protocol):
     target: str
 
     @property
+    def path(self) -> Path | None:
+        """The file that the database is. None where it is in a server."""
+        ...
+
+    @property
     def codec(self) -> Codec: ...
 
     def queries(self, table: str) -> Mapping[str, Query]:

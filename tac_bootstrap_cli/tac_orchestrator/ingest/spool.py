@@ -63,9 +63,10 @@ def spool_files(target: str) -> list[Path]:
 async def take_in(database: Database) -> TakenIn:
     """Store what hooks have written down since somebody did this last. It can be repeated if the store raises."""
     taken = TakenIn()
-    if spool_files(database.target):
-        await asyncio.to_thread(_take_away, Path(spool_of(database.target)))
-        for path in spool_files(database.target):
+    place = str(database.settings.place)
+    if spool_files(place):
+        await asyncio.to_thread(_take_away, Path(spool_of(place)))
+        for path in spool_files(place):
             if path.suffix == _TAKEN:
                 await _take_file(database, path, taken)
     return taken

@@ -33,7 +33,7 @@ async def diagnose_arrivals(settings: Settings) -> list[Finding]:
     try:
         async with Database(settings, create=False) as db:
             findings = [*await _agents(db), await _rejected(db), await _files(db)]
-            return [*findings, _spool(db.target), _hooks(project_root(Path.cwd()))]
+            return [*findings, _spool(str(db.settings.place)), _hooks(project_root(Path.cwd()))]
     except OrchestratorError as error:
         return [Finding("store", "error", str(error), error.hint)]
 

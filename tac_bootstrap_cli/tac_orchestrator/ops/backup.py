@@ -76,10 +76,12 @@ async def backup(
     """
     if keep < timedelta(0):
         raise InvalidSetting("keep", str(keep), "a length of time that is not negative")
-    store = Path(db.target)
+    store = db.settings.place
 
     def work(report: Progress) -> Backup:
         present_version(db.engine)
+        if db.engine.path is None:
+            db.engine.back_up(store)  # says whose matter it is
         with _explaining(target or store.parent / _FOLDER, _OTHER_DISK):
             if target is None:
                 return _back_up_and_tidy(db.engine, store, keep, report)

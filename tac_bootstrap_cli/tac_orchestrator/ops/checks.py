@@ -28,7 +28,7 @@ _TOTALS = {
 class Migrated:
     """`from_version` is None for a new store. `snapshot` is a copy of what was there, if that held data."""
 
-    path: Path
+    path: str
     from_version: int | None
     to_version: int
     snapshot: Path | None
@@ -104,7 +104,7 @@ async def analyze(db: Database) -> None:
 def _migrate(engine: Engine) -> Migrated:
     found = engine.inspect()
     before = None if found is None or found.is_empty else version_of(engine, found)
-    return Migrated(Path(engine.target), before, len(migrations()), prepare(engine))
+    return Migrated(engine.target, before, len(migrations()), prepare(engine))
 
 
 def check_schema(engine: Engine) -> Finding:

@@ -41,7 +41,7 @@ async def diagnose(settings: Settings) -> list[Finding]:
         findings = await asyncio.to_thread(_of_engine, db.engine)
         if any(finding.name == "schema" and finding.state == "ok" for finding in findings):
             findings += await _of_rows(db)
-        findings += await asyncio.to_thread(_of_surroundings, Path(db.target))
+        findings += await asyncio.to_thread(_of_surroundings, db.settings.place, db.engine.path is not None)
     finally:
         await db.close()
     return findings
@@ -64,7 +64,10 @@ def _of_engine(engine: Engine) -> list[Finding]:
 
 
 def _is_unreadable(finding: Finding) -> bool:
-    return (finding.name in {"file", "damage"} and finding.state != "ok") or (finding.name, finding.state) == ("lock", "error")
+    return (finding.name in {"file", "damage", "server"} and finding.state != "ok") or (finding.name, finding.state) == (
+        "lock",
+        "error",
+    )
 
 
 async def _of_rows(db: Database) -> list[Finding]:
@@ -134,8 +137,10 @@ def _dropped(details: dict[str, Any] | None) -> int:
     return number if isinstance(number, int) else 0
 
 
-def _of_surroundings(store: Path) -> list[Finding]:
-    return [finding for finding in (_backups(store), ignored_by_git(store), transcripts_kept(store)) if finding is not None]
+def _of_surroundings(store: Path, is_file: bool) -> list[Finding]:
+    """Backups of a server are the server's."""
+    of_file = [_backups(store), ignored_by_git(store)] if is_file else []
+    return [finding for finding in (*of_file, transcripts_kept(store)) if finding is not None]
 
 
 def _backups(store: Path) -> Finding:

@@ -56,6 +56,7 @@ SQL_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 _JSON = frozenset(("capabilities", "context", "config", "details"))
+_EXACT = 10**7  # dollars, up to which a float holds eight decimals
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 BEGIN = {"sql": "BEGIN;\nPRAGMA defer_foreign_keys = ON;\n"}
@@ -110,8 +111,8 @@ def _readable(raw: RawRow) -> RawRow:
     row = {name: value.decode("utf-8", "replace") if isinstance(value, bytes) else value for name, value in raw.items()}
     if row.get("priced_count") == 0:
         row["cost_usd"] = None
-    if isinstance(cost := row.get("cost_usd"), (int, float)):
-        row["cost_usd"] = format(Decimal(repr(round(cost, 8))), "f")
+    if isinstance(cost := row.get("cost_usd"), (int, float, Decimal)):
+        row["cost_usd"] = format(Decimal(repr(round(float(cost), 8))) if abs(cost) < _EXACT else Decimal(cost), "f")
     return row
 
 
@@ -137,6 +138,8 @@ def _literal(value: Any) -> str:
         return f"X'{value.hex()}'"
     if isinstance(value, str):
         return f"CAST(X'{value.encode().hex()}' AS TEXT)" if "\r" in value or "\0" in value else _quoted(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
     return "9e999" if isinstance(value, float) and isinf(value) else repr(value)
 
 

@@ -90,3 +90,7 @@ ON CONFLICT (id) DO UPDATE SET
     parent_agent_id = excluded.parent_agent_id, status = excluded.status, context = excluded.context,
     config = excluded.config, started_at = excluded.started_at, completed_at = excluded.completed_at,
     error_message = excluded.error_message
+
+-- matching --
+-- Those whose id begins with what somebody typed.
+SELECT id FROM agents WHERE id >= :first AND id < :last ORDER BY id LIMIT :limit

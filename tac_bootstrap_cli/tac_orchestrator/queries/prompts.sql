@@ -144,3 +144,7 @@ ON CONFLICT (id) DO UPDATE SET
     cost_source = excluded.cost_source, cost_basis = excluded.cost_basis, latency_ms = excluded.latency_ms,
     created_at = excluded.created_at, completed_at = excluded.completed_at, error_message = excluded.error_message,
     details = excluded.details
+
+-- matching --
+-- Those whose id begins with what somebody typed.
+SELECT id FROM prompts WHERE id >= :first AND id < :last ORDER BY id LIMIT :limit

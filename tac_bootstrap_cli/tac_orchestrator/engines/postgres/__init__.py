@@ -37,10 +37,12 @@ class PostgresEngine:
     """See `engines.base.Engine`."""
 
     def __init__(self, url: str, settings: Settings) -> None:
+        self.path = None
         self.address = Address.of(url)
         self.target = self.address.target
         self.codec = PostgresCodec()
         self._settings = settings
+        self._stages: dict[tuple[str, ...], list[dict[str, str]]] = {}
         self._writing = Writing(self.address, settings)
         self._readers = Readers(self.address, settings)
 
@@ -66,7 +68,11 @@ class PostgresEngine:
             raise
 
     def difference(self, objects: Mapping[str, str], scripts: Sequence[str], upcoming: Sequence[str] = ()) -> str | None:
-        return self._once(partial(installation.difference, found=objects, scripts=scripts, upcoming=upcoming))
+        every = (*scripts, *upcoming)
+        if every not in self._stages:
+            self._stages[every] = self._once(partial(installation.stages, scripts=every))
+        stages = self._stages[every]
+        return installation.difference(objects, stages[len(scripts)], stages[-1])
 
     @contextmanager
     def install(self) -> Generator[PostgresInstallation]:

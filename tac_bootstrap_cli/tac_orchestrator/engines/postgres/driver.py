@@ -16,6 +16,7 @@ Record: type[Any] = _asyncpg.Record
 PostgresError: type[Exception] = _asyncpg.PostgresError
 InterfaceError: type[Exception] = _asyncpg.InterfaceError
 InternalClientError: type[Exception] = _asyncpg.InternalClientError
+ClientConfigurationError: type[Exception] = _asyncpg.exceptions.ClientConfigurationError
 InvalidCatalogNameError: type[Exception] = _asyncpg.InvalidCatalogNameError
 
 FAILURES: tuple[type[Exception], ...] = (PostgresError, InterfaceError, InternalClientError, OSError, TimeoutError, ValueError)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tac_orchestrator.engines.postgres.driver import InterfaceError, InternalClientError, PostgresError
+from tac_orchestrator.engines.postgres.driver import (
+    ClientConfigurationError,
+    InterfaceError,
+    InternalClientError,
+    PostgresError,
+)
 from tac_orchestrator.errors import (
     AlreadyExists,
     DatabaseBusy,
@@ -75,6 +80,8 @@ def _translated(error: BaseException, target: str) -> OrchestratorError:
         return DatabaseUnavailable(target, "the server does not answer", hint=_REACH_HINT)
     if isinstance(error, OSError):
         return DatabaseUnavailable(target, error.strerror or str(error), hint=_REACH_HINT)
+    if isinstance(error, ClientConfigurationError):
+        return DatabaseUnavailable(target, str(error), hint=_ROLE_HINT)
     if _is_value(error):
         return InvalidRecord("record", str(error))
     return DatabaseUnavailable(target, str(error) or type(error).__name__, hint=_REACH_HINT)

@@ -90,30 +90,28 @@ async def refuse_unsuitable(connection: Connection, target: str) -> None:
 _ENCODING_HINT = "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and set TAC_ORCHESTRATOR_DB to it."
 
 
-async def difference(
-    connection: Connection, found: Mapping[str, str], scripts: Sequence[str], upcoming: Sequence[str]
-) -> str | None:
-    """See `engines.base.Engine.difference`. The scripts are run in a schema of their own, which is undone."""
-    expected = await _made_by(connection, scripts)
+def difference(found: Mapping[str, str], expected: Mapping[str, str], upcoming: Mapping[str, str]) -> str | None:
+    """See `engines.base.Engine.difference`: `expected` is what the scripts make, `upcoming` what all of them do."""
     for name, definition in expected.items():
         if name not in found:
             return f"{name} is missing"
         if found[name] != definition:
             return f"{name} has been changed"
-    if not found.keys() - expected.keys():
-        return None
-    for name, definition in (await _made_by(connection, (*scripts, *upcoming))).items():
+    for name, definition in upcoming.items():
         if name in found and name not in expected and found[name] != definition:
             return f"{name} is there already, and other than this version will make it"
     return None
 
 
-async def _made_by(connection: Connection, scripts: Sequence[str]) -> dict[str, str]:
-    """Name and definition of all that these scripts make."""
+async def stages(connection: Connection, scripts: Sequence[str]) -> list[dict[str, str]]:
+    """Name and definition of all that is there before the first script, and after each of them. They are run in a schema of
+    their own, which is undone."""
+    found: list[dict[str, str]] = [{}]
     await connection.execute(f"BEGIN; CREATE SCHEMA {_SCRATCH}; SET LOCAL search_path = {_SCRATCH}")
     try:
         for script in scripts:
             await connection.execute(script)
-        return await structure.objects(connection)
+            found.append(await structure.objects(connection))
     finally:
         await connection.execute("ROLLBACK")
+    return found

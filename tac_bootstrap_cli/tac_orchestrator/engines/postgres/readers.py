@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +66,9 @@ class Readers:
         async with self._connection() as connection:
             try:
                 await connection.execute("BEGIN READ ONLY")
-                rows = await connection.fetch(numbered, *given)
+                statement = await connection.prepare(numbered)
+                types = [parameter.name for parameter in statement.get_parameters()]
+                rows = await statement.fetch(*(_as_type(type, value) for type, value in zip(types, given, strict=True)))
             except (PostgresError, ValueError, TypeError, InterfaceError) as error:
                 if state_of(error) in _WRITES:
                     raise DatabaseReadOnly(
@@ -175,6 +177,18 @@ def _numbered(sql: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         return f"${names.index(name) + 1}"
 
     return _NAMED.sub(number, sql), [values[name] for name in names]
+
+
+def _as_type(type: str, value: Any) -> Any:
+    """Texts stand for whatever PostgreSQL expects in their place, as they would in the SQL itself."""
+    if not isinstance(value, str):
+        return str(value) if type in {"text", "varchar", "uuid"} and value is not None else value
+    if type in {"timestamptz", "timestamp"}:
+        at = datetime.fromisoformat(value)
+        return at.replace(tzinfo=at.tzinfo or UTC) if type == "timestamptz" else at
+    if type == "date":
+        return date.fromisoformat(value)
+    return int(value) if type in {"int2", "int4", "int8"} else float(value) if type in {"float4", "float8"} else value
 
 
 def shown(value: Any) -> Any:

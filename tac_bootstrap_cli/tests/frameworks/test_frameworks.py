@@ -48,7 +48,7 @@ def server(path: Path) -> Iterator[Server]:
 def run(name: str, server: Server, path: Path) -> Story:
     """What the program says of itself, once it has ended and its exporter with it."""
     python = ROOT / f".venv-{APART[name]}" / "bin" / "python"
-    assert python.exists(), f"{python.parents[1].name} is not there: scripts/test makes it"
+    assert (python.parents[1] / "ready").exists(), f"{python.parents[1].name} is not there: scripts/test makes it"
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(path.parent),

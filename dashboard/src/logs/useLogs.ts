@@ -104,7 +104,13 @@ export function useLogs<Log extends AnyLog>(
   }
 }
 
-function merged<Log extends AnyLog>(one: readonly Log[], other: readonly Log[]): readonly Log[] {
+/** Mostly one is wholly before the other, a page of the past or what has just come: then nothing has to be sorted again. */
+function merged<Log extends AnyLog>(one: readonly Log[], more: readonly Log[]): readonly Log[] {
+  const other = [...more].sort(newestFirst)
+  const [first, last, begin, end] = [one[0], one.at(-1), other[0], other.at(-1)]
+  if (!first || !last || !begin || !end) return one.length ? one : other
+  if (newestFirst(last, begin) < 0) return [...one, ...other]
+  if (newestFirst(end, first) < 0) return [...other, ...one]
   const found = new Map([...one, ...other].map((log) => [log.id, log]))
   return [...found.values()].sort(newestFirst)
 }

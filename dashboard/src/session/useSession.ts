@@ -27,6 +27,7 @@ export interface SessionView {
   eventsOf: (agentId: string) => readonly AgentLog[]
   roots: ComputedRef<Branch[]>
   isRunning: ComputedRef<boolean>
+  areAgentsLoaded: Ref<boolean>
   areAllPrompts: Ref<boolean>
   problem: Ref<Problem | null>
   load(): Promise<void>
@@ -37,6 +38,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
   const agents = shallowRef(new Map<string, AgentNode>())
   const promptMap = shallowRef(new Map<string, Prompt>())
   const events = shallowRef(new Map<number, AgentLog>())
+  const areAgentsLoaded = ref(false)
   const areAllPrompts = ref(false)
   const problem = ref<Problem | null>(null)
   let isOver = false
@@ -51,12 +53,13 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
   async function load(): Promise<void> {
     try {
       const path = { session_id: sessionId }
-      const [found, tree] = await Promise.all([
-        get('/api/sessions/{session_id}', { path }),
+      const [, tree] = await Promise.all([
+        // Of thousands of agents the tree takes its time; the logs need not wait for it.
+        get('/api/sessions/{session_id}', { path }).then((found) => (session.value = found)),
         get('/api/agents/tree', { query: path }),
       ])
-      session.value = found
       agents.value = new Map(tree.map((agent) => [agent.id, agent]))
+      areAgentsLoaded.value = true
       problem.value = null
       onLoad()
       await Promise.all([loadPrompts(), loadEvents()])
@@ -146,6 +149,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     eventsOf: (agentId) => eventGroups.value.get(agentId) ?? NONE,
     roots,
     isRunning: computed(() => [...agents.value.values()].some(isRunning)),
+    areAgentsLoaded,
     areAllPrompts,
     problem,
     load,

@@ -18,7 +18,7 @@ from tac_orchestrator.testing import make_agent, make_prompt
 
 from .postgres.running import NEWEST, OLDEST, Cluster, shared_cluster
 
-ON_POSTGRES = ("test_tables", "test_totals", "test_runs", "test_database", "test_samples", "test_engine")
+ON_POSTGRES = ("test_tables", "test_totals", "test_runs", "test_database", "test_samples", "test_api")
 """The modules whose tests say the most about an engine."""
 
 

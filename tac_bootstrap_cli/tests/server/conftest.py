@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
 from tac_orchestrator import Database
 
+from ..postgres.running import Cluster
 from .support import Server, serving
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(engine: Cluster | None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Path | str]:
     """issue-1 to issue-3, each a planner with a builder below it; the builder of issue-3 failed."""
-    path = tmp_path_factory.mktemp("store") / "orchestrator.db"
-    asyncio.run(_fill(path))
-    return path
+    file = tmp_path_factory.mktemp("store") / "orchestrator.db"
+    with nullcontext(file) if engine is None else engine.new_database() as target:
+        asyncio.run(_fill(target))
+        yield target
 
 
 @pytest.fixture(scope="module")
-def server(store: Path) -> Generator[Server]:
+def server(store: Path | str) -> Generator[Server]:
     with serving(store) as running:
         yield running
 
 
-async def _fill(path: Path) -> None:
-    async with Database.open(path) as db:
+async def _fill(target: Path | str) -> None:
+    async with Database.open(target) as db:
         await db.orchestrator_agents.register("planner", agent_type="planner")
         await db.orchestrator_agents.register("builder", agent_type="builder")
         for session_id in ("issue-1", "issue-2", "issue-3"):

@@ -54,7 +54,7 @@ class Server:
 
 
 @contextmanager
-def serving(store: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Generator[Server]:
+def serving(store: Path | str, *arguments: str, environment: Mapping[str, str] | None = None) -> Generator[Server]:
     """Until the block ends. It has to end by itself when it is interrupted."""
     values = {**os.environ, "TAC_ORCHESTRATOR_TOKEN": TOKEN, **(environment or {})}
     command = [PROGRAM, "serve", "--db", str(store), "--port", "0", "--json", *arguments]

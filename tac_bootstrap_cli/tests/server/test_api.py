@@ -175,10 +175,10 @@ def test_kinds_whose_runs_began_earlier_have_none(server: Server) -> None:
     ]
 
 
-def test_the_status_says_how_much_there_is(server: Server, store: Path) -> None:
+def test_the_status_says_how_much_there_is(server: Server, store: Path | str) -> None:
     told = server.get("/api/status").json()
 
-    assert told["size_bytes"] >= store.stat().st_size
+    assert told["size_bytes"] is None if isinstance(store, str) else told["size_bytes"] >= store.stat().st_size
     assert {name: told[name] for name in ("store", "session_count", "agent_count", "running_count", "prompt_count")} == {
         "store": str(store),
         "session_count": 3,
@@ -203,10 +203,13 @@ def test_costs_are_told_for_each_model_of_each_day(server: Server) -> None:
     assert server.get("/api/costs/daily?since=2100-01-01T00:00:00Z").json() == []
 
 
-def test_the_health_of_the_store_is_what_the_doctor_finds(server: Server, store: Path) -> None:
+def test_the_health_of_the_store_is_what_the_doctor_finds(server: Server, store: Path | str) -> None:
     told = server.get("/api/health/database").json()
     findings = {finding["name"]: finding for finding in told["findings"]}
 
+    if isinstance(store, str):
+        assert (findings["schema"]["state"], findings["server"]["state"], findings["feed"]["state"]) == ("ok", "ok", "ok")
+        return
     assert (findings["schema"]["state"], findings["damage"]["state"]) == ("ok", "ok")
     assert str(store) in findings["file"]["message"]
     assert (findings["backups"]["state"], told["state"]) == ("warning", "warning")

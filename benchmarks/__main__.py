@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import processes, reads, startup, writes
+from benchmarks import processes, reads, server, startup, writes
 from benchmarks.harness import FULL, HEADER, SMALL, TINY, Line, Size, print_surroundings, print_table, temporary_folder
 
 Part = Callable[[Size, Path], list[Line]]
@@ -55,7 +55,16 @@ def _parts(folder: Path | None, only: str) -> dict[str, Part]:
     def read(size: Size, temporary: Path) -> list[Line]:
         return reads.measure(size, folder or temporary, keep=folder is not None, only=only)
 
-    return {"writes": writes.measure, "processes": processes.measure, "startup": startup.measure, "reads": read}
+    def serve(size: Size, temporary: Path) -> list[Line]:
+        return server.measure(size, folder or temporary)
+
+    return {
+        "writes": writes.measure,
+        "processes": processes.measure,
+        "startup": startup.measure,
+        "server": serve,
+        "reads": read,
+    }
 
 
 def show(lines: Sequence[Line]) -> int:

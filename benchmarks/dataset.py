@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.harness import ProgressLine, settings, texts
-from tac_orchestrator import Database, OrchestratorAgent
+from tac_orchestrator import Database, DatabaseUnavailable, OrchestratorAgent, SchemaError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPAN = timedelta(days=90)
@@ -72,16 +72,17 @@ class RunOfAgent:
 
 
 class Dataset:
-    """How many rows of each kind there are, and which. `scale` 1 is ten million logs."""
+    """How many rows of each kind there are, and which. `scale` 1 is ten million logs, unless agents have fewer."""
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float, *, logs_an_agent: int = LOGS_AN_AGENT) -> None:
         self.scale = scale
+        self.logs_an_agent = logs_an_agent
         self.session_count = max(int(20_000 * scale), 2 * RUNNING_SESSIONS)
         self.agent_count = self.session_count * AGENTS_A_SESSION
         self.hot_prompt_count = int(5000 * scale)
-        self.hot_log_count = int(100_000 * scale)
+        self.hot_log_count = 1000 * int(logs_an_agent * scale)
         self.prompt_count = self.agent_count * PROMPTS_AN_AGENT + self.hot_prompt_count
-        self.log_count = self.agent_count * LOGS_AN_AGENT + self.hot_log_count
+        self.log_count = self.agent_count * logs_an_agent + self.hot_log_count
         self.system_log_count = self.session_count * 5
 
     @cached_property
@@ -120,7 +121,7 @@ class Dataset:
     def logs(self) -> Iterator[dict[str, Any]]:
         number = 0
         for agent in self.agents():
-            count = LOGS_AN_AGENT + (self.hot_log_count if agent.is_hot else 0)
+            count = self.logs_an_agent + (self.hot_log_count if agent.is_hot else 0)
             for place in range(count):
                 yield _log(agent, number, agent.started_at + _MINUTE * 10 * (place / count))
                 number += 1
@@ -168,6 +169,15 @@ def _log(agent: RunOfAgent, number: int, at: datetime) -> dict[str, Any]:
     if number % 10 == 0:
         row["details"] = {"tool": "pytest", "attempt": number % 3, "duration_ms": number % 10_007}
     return row
+
+
+async def is_current(path: Path) -> bool:
+    """Whether there is a store with the schema as it is now; one of another schema tells nothing of this version."""
+    try:
+        async with Database(settings(path), create=False):
+            return True
+    except (DatabaseUnavailable, SchemaError):
+        return False
 
 
 async def build(path: Path, dataset: Dataset) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import dataset
 from benchmarks.dataset import KINDS, SPAN, START, Dataset
 from benchmarks.harness import Budget, Line, ProgressLine, Size, settings, spread, temporary_folder
-from tac_orchestrator import Database, SchemaError
+from tac_orchestrator import Database
 from tac_orchestrator.cli.lookup import statement
 from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.queries import Query
@@ -272,9 +272,8 @@ def measure(size: Size, folder: Path, *, keep: bool = False, only: str = "") -> 
             return measure(size, own, keep=True, only=only)
     data, path = Dataset(size.reads), folder / f"reads-{size.reads:g}.db"
     found = list[Line]()
-    if path.exists() and not asyncio.run(_is_current(path)):
-        path.unlink()
-    if not path.exists():
+    if not asyncio.run(dataset.is_current(path)):
+        path.unlink(missing_ok=True)
         start = perf_counter()
         asyncio.run(dataset.build(path, data))
         seconds, rows = perf_counter() - start, data.log_count + data.prompt_count
@@ -282,15 +281,6 @@ def measure(size: Size, folder: Path, *, keep: bool = False, only: str = "") -> 
     sizes = f"{data.log_count} logs, {data.prompt_count} prompts, {data.session_count} sessions"
     found.append(Line("store", f"{sizes}, {path.stat().st_size / 1e9:.2f} GB"))
     return found + asyncio.run(_ask(path, data, size.repeats, only))
-
-
-async def _is_current(path: Path) -> bool:
-    """Whether the store was made with the schema as it is now; one that was not tells nothing of this version."""
-    try:
-        async with Database(settings(path), create=False):
-            return True
-    except SchemaError:
-        return False
 
 
 async def _ask(path: Path, data: Dataset, repeats: int, only: str) -> list[Line]:

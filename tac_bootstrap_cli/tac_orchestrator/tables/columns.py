@@ -57,13 +57,15 @@ class Columns:
         self._checks: dict[str, Translate] = {}
         self._defaults: dict[str, Any] = {}
         self._templates: dict[Query, _Template] = {}
-        self._readers: list[tuple[str, Translate | None]] = []
+        self._readers: list[tuple[str, Translate]] = []
+        self._names = tuple(model.model_fields)
         ids = set[str]()
         for name, field in model.model_fields.items():
             kind, vocabulary = _described((field.annotation, *field.metadata))
             self._checks[name] = partial(_plain_word, vocabulary) if vocabulary else checks[kind]
             self._defaults[name] = _REQUIRED if field.is_required() else field.default
-            self._readers.append((name, readers.get(kind)))
+            if kind in readers:
+                self._readers.append((name, readers[kind]))
             if kind == "id":
                 ids.add(name)
         self.ids = frozenset(ids)
@@ -104,12 +106,14 @@ class Columns:
 
     def read(self, raw: RawRow) -> dict[str, Any]:
         """A row as it is in the store; what it lacks is None. Nothing is checked: what is there is shown."""
-        values = {name: raw.get(name) for name, _ in self._readers}
+        get = raw.get
+        values = {name: get(name) for name in self._names}
         if bytes in map(type, values.values()):
             values = {name: _as_text(value) for name, value in values.items()}
         for name, read in self._readers:
-            if read is not None and values[name] is not None:
-                values[name] = read(values[name])
+            value = values[name]
+            if value is not None:
+                values[name] = read(value)
         return values
 
 

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidRecord
+from tac_orchestrator.ingest.claude_code.session import brief
 from tac_orchestrator.ingest.intake import Scrubbing
 from tac_orchestrator.ingest.merging import is_same, merged_agent, merged_log, merged_prompt
 from tac_orchestrator.ingest.otel.classify import read_record, read_span
@@ -404,9 +405,14 @@ def _tool_details(row: Values, texts: Sequence[Texts], others: Sequence[Values])
 def _tool_message(row: Values) -> str:
     name, arguments = row["details"]["tool"], row["details"].get("arguments")
     told = cast(dict[str, Any], arguments) if isinstance(arguments, dict) else {}
-    brief = next((value for value in told.values() if isinstance(value, str) and value), "")
-    brief = " ".join(brief.split())[:160]
-    return f"{name}: {brief}" if brief else str(name)
+    shown = brief(told) or " ".join(_shortest_named(told).split())[:160]
+    return f"{name}: {shown}" if shown else str(name)
+
+
+def _shortest_named(arguments: Mapping[str, Any]) -> str:
+    """Whatever order they are kept in: PostgreSQL has one of its own for the members of JSON."""
+    names = sorted(arguments, key=lambda name: (len(name), name))
+    return next((arguments[name] for name in names if isinstance(arguments[name], str) and arguments[name]), "")
 
 
 def _shortened(text: str | None) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 from tac_orchestrator.queries import Query
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
-_ROW = re.compile(r"\bVALUES\s*\([^()]*\)")
+_COMMA = re.compile(r",(?![^()]*\))")
 _INDEX_HINT = re.compile(r"(?<![\w)])\+(?=[a-z_]+\.)")
 _CONFLICT = re.compile(r"ON CONFLICT \(([\w, ]+)\)(?: WHERE [\w ]+)? DO UPDATE")
 
@@ -71,19 +71,28 @@ def told(query: Query) -> Told:
     text = _INDEX_HINT.sub("", query.text)
     types = tuple(_type_of(query, name) for name in query.parameters)
     takes_many = query.row is not None
-    if takes_many:
-        arrays = ", ".join(f"${place}::{type}[]" for place, type in enumerate(types, 1))
-        columns = ", ".join(f"column{place}" for place in range(1, len(types) + 1))
-        text = _ROW.sub(f"SELECT * FROM unnest({arrays}) AS given({columns})", text)  # noqa: S608
+    if query.row is not None:
+        text = re.sub(rf"\bVALUES\s*{re.escape(query.row)}", lambda _: _selected(query.row or "", types), text)
     else:
         places = iter(enumerate(types, 1))
         text = _PARAMETER.sub(lambda _: "${}::{}".format(*next(places)), text)
     if text.startswith(("INSERT INTO agent_logs", "INSERT INTO system_logs")):
         text += " RETURNING id"
     conflict = _CONFLICT.search(text)
-    key = tuple(query.parameters.index(name) for name in conflict[1].split(", ")) if conflict and takes_many else ()
+    columns = conflict[1].split(", ") if conflict and set(conflict[1].split(", ")) <= set(query.parameters) else []
+    key = tuple(query.parameters.index(name) for name in columns)
     returns = text.startswith("SELECT") or " RETURNING " in text
     return Told(text, types, takes_many, returns, key, takes_many and text.startswith("INSERT"))
+
+
+def _selected(row: str, types: Sequence[str]) -> str:
+    """What stands for `VALUES (…)`: its tuple, once for each place in the arrays."""
+    places = iter(range(1, len(types) + 1))
+    tuple_of_places = _PARAMETER.sub(lambda _: f"given.value{next(places)}", row.strip()[1:-1])
+    columns = ", ".join(f"{part} AS column{place}" for place, part in enumerate(_COMMA.split(tuple_of_places), 1))
+    arrays = ", ".join(f"${place}::{type}[]" for place, type in enumerate(types, 1))
+    names = ", ".join(f"value{place}" for place in range(1, len(types) + 1))
+    return f"SELECT {columns} FROM unnest({arrays}) AS given ({names})"  # noqa: S608
 
 
 def _type_of(query: Query, name: str) -> str:
@@ -101,12 +110,13 @@ def pieces(query: Query, rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[t
     keys = set[tuple[Any, ...]]()
     for place, row in enumerate(rows):
         length = sum([len(row[column]) for column in free_text if row[column]])
-        its_key = tuple([row[column] for column in key])
-        if place > start and (place - start == _ROWS or characters + length > _CHARACTERS or (key and its_key in keys)):
+        its_key = tuple([row[column] for column in key])  # what has none in one of the places is like no other
+        if place > start and (place - start == _ROWS or characters + length > _CHARACTERS or its_key in keys):
             yield rows[start:place]
             start, characters = place, 0
             keys.clear()
         characters += length
-        keys.add(its_key)
+        if key and None not in its_key:
+            keys.add(its_key)
     if rows:
         yield rows[start:]

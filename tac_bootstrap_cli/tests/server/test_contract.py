@@ -7,8 +7,9 @@ from collections.abc import Generator
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
-from schemathesis import Case, checks
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode, checks
 from schemathesis.specs.openapi import checks as openapi_checks
 
 from tac_orchestrator.server.app import create_api
@@ -52,17 +53,29 @@ def session() -> Generator[requests.Session]:
         yield found
 
 
-@API.parametrize()
-@told(8)
-def test_any_question_gets_an_answer_of_a_kind_that_is_described(case: Case, server: Server, session: requests.Session) -> None:
+def ask(data: st.DataObject, path: str, mode: GenerationMode, server: Server, session: requests.Session) -> None:
+    (method,) = API[path]
+    case = data.draw(API[path][method].as_strategy(generation_mode=mode))
     case.call_and_validate(base_url=server.address, session=session, checks=CHECKS)
+
+
+@pytest.mark.parametrize("path", API)
+@given(data=st.data(), mode=st.sampled_from(GenerationMode))
+@told(10)
+def test_any_question_gets_an_answer_of_a_kind_that_is_described(
+    data: st.DataObject, mode: GenerationMode, server: Server, session: requests.Session, path: str
+) -> None:
+    ask(data, path, mode, server, session)
 
 
 @pytest.mark.long
-@API.parametrize()
-@told(1000)
-def test_very_many_questions_do(case: Case, server: Server, session: requests.Session) -> None:
-    case.call_and_validate(base_url=server.address, session=session, checks=CHECKS)
+@pytest.mark.parametrize("path", API)
+@given(data=st.data(), mode=st.sampled_from(GenerationMode))
+@told(500)
+def test_very_many_questions_do(
+    data: st.DataObject, mode: GenerationMode, server: Server, session: requests.Session, path: str
+) -> None:
+    ask(data, path, mode, server, session)
 
 
 @pytest.mark.parametrize("path", ROWS)

@@ -21,6 +21,9 @@ from .postgres.running import NEWEST, OLDEST, Cluster, shared_cluster
 ON_POSTGRES = ("test_tables", "test_totals", "test_runs", "test_database", "test_samples", "test_api")
 """The modules whose tests say the most about an engine."""
 
+OF_FILES = ("test_backup", "test_restore", "test_doctor")
+"""The modules of what only a file has."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the sweeps that take minutes")
@@ -44,10 +47,10 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames and "path" not in metafunc.fixturenames:
-        engines = ["sqlite"]
-        if metafunc.config.getoption("--long"):
+        engines, module = ["sqlite"], metafunc.module.__name__.rpartition(".")[2]
+        if metafunc.config.getoption("--long") and module not in OF_FILES:
             engines += [f"postgres{version}" for version in (NEWEST, OLDEST)]
-        elif metafunc.module.__name__.rpartition(".")[2] in ON_POSTGRES:
+        elif module in ON_POSTGRES:
             engines.append(f"postgres{NEWEST}")
         metafunc.parametrize("engine", engines, indirect=True, scope="session")
 

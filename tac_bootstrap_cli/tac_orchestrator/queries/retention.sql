@@ -31,12 +31,12 @@ SELECT
      WHERE agents.session_id = ended.session_id AND agent_logs.agent_id = agents.id) AS agent_logs,
     (SELECT COUNT(*) FROM system_logs WHERE system_logs.created_at < :until) AS system_logs,
     (SELECT AVG(length) FROM (
-        SELECT LENGTH(prompt_text) + COALESCE(LENGTH(response_text), 0) + COALESCE(LENGTH(details), 0) AS length
-        FROM prompts WHERE prompts.created_at < :until ORDER BY prompts.created_at DESC LIMIT :sample) AS some) AS prompt_length,
+        SELECT LENGTH(prompt_text) + COALESCE(LENGTH(response_text), 0) + COALESCE(LENGTH(CAST(details AS TEXT)), 0) AS length
+        FROM prompts WHERE prompts.created_at < :until ORDER BY prompts.created_at DESC LIMIT :sample) AS sampled) AS prompt_length,
     (SELECT AVG(length) FROM (
-        SELECT LENGTH(message) + COALESCE(LENGTH(details), 0) AS length
+        SELECT LENGTH(message) + COALESCE(LENGTH(CAST(details AS TEXT)), 0) AS length
         FROM agent_logs WHERE agent_logs.created_at < :until
-        ORDER BY agent_logs.created_at DESC LIMIT :sample) AS some) AS log_length
+        ORDER BY agent_logs.created_at DESC LIMIT :sample) AS sampled) AS log_length
 
 -- agent_logs --
 SELECT agent_logs.id FROM agents JOIN agent_logs ON agent_logs.agent_id = agents.id

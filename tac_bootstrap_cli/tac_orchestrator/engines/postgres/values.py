@@ -19,6 +19,7 @@ from tac_orchestrator.engines.base import Term, Terms
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _EXACT_IN_FLOAT = Decimal(10) ** 7
+_FIRST_ID = str(UUID(int=0))
 _PUNCTUATION = str.maketrans(dict.fromkeys(punctuation, " "))
 _SIGNS = {"AND": "&", "OR": "|"}
 _INTEGERS = range(-(2**63), 2**63)
@@ -60,7 +61,8 @@ def number(text: str) -> Decimal | int:
 
 
 def _id(value: Any) -> Any:
-    text = str(value)
+    """'' comes before any other text, and what stands for it before any other id."""
+    text = str(value) or _FIRST_ID
     return text if _UUID.fullmatch(text) else None
 
 

@@ -3,13 +3,14 @@
 Checking a row with its model and then translating it costs more than storing it. Most rows are plain: every value has just the
 type that its column wants and needs no change. Those are checked and translated in one go, by what the model says its columns
 are. Whatever is not plain, the model itself decides about: these checks refuse more than it does, never less.
+
+For each query, the checks of its columns are put together as one function: calls would cost more than what they do.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -22,6 +23,7 @@ from tac_orchestrator.models import MAX_COST, MAX_NAME, MAX_TEXT, Kind, Row, dum
 from tac_orchestrator.queries import Query
 
 Translate = Callable[[Any], Any]
+Check = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NUMBERS = frozenset((Decimal, float, int))
@@ -30,16 +32,6 @@ _REQUIRED = object()
 
 class NotPlain(Exception):
     """A value that the model has to look at."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A row for one query before it has values."""
-
-    columns: dict[str, tuple[int, Translate]]
-    defaults: list[Any]
-    required: tuple[str, ...]
-    optional: frozenset[str]
 
 
 class Columns:
@@ -53,16 +45,16 @@ class Columns:
             list: dump_json,
         }
         readers = {"time": codec.read_time, "money": codec.read_money, "object": _load, "array": _load}
-        checks = _checks(codec)
-        self._checks: dict[str, Translate] = {}
+        self._codec = codec
+        self._kinds: dict[str, tuple[str, frozenset[str]]] = {}
         self._defaults: dict[str, Any] = {}
-        self._templates: dict[Query, _Template] = {}
+        self._plain: dict[Query, Check] = {}
         self._readers: list[tuple[str, Translate]] = []
         self._names = tuple(model.model_fields)
         ids = set[str]()
         for name, field in model.model_fields.items():
             kind, vocabulary = _described((field.annotation, *field.metadata))
-            self._checks[name] = partial(_plain_word, vocabulary) if vocabulary else checks[kind]
+            self._kinds[name] = kind, vocabulary
             self._defaults[name] = _REQUIRED if field.is_required() else field.default
             if kind in readers:
                 self._readers.append((name, readers[kind]))
@@ -72,32 +64,24 @@ class Columns:
 
     def plain(self, query: Query, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """A row, checked and ready for this query. Raises NotPlain."""
-        template = self._templates.get(query) or self._template(query)
-        columns, kept = template.columns, template.defaults.copy()
-        for name, value in values.items():
-            if value is not None:
-                try:
-                    place, check = columns[name]
-                except KeyError:
-                    raise NotPlain from None
-                kept[place] = check(value)
-            elif name not in template.optional:
-                raise NotPlain
-        for name in template.required:
-            if name not in values:
-                raise NotPlain
-        return tuple(kept)
+        check = self._plain.get(query) or self._compiled(query)
+        return check(values)
 
-    def _template(self, query: Query) -> _Template:
+    def _compiled(self, query: Query) -> Check:
+        """One function that does what stands in _CHECKS for each column. Nothing of it comes from outside the program."""
         names = query.parameters
-        template = _Template(
-            {name: (place, self._checks[name]) for place, name in enumerate(names)},
-            [self._defaults[name] for name in names],
-            tuple(name for name in names if self._defaults[name] is _REQUIRED),
-            frozenset(name for name in names if self._defaults[name] is None),
-        )
-        self._templates[query] = template
-        return template
+        required = [name for name in names if self._defaults[name] is _REQUIRED]
+        lines = ["get = values.get", "if not known.issuperset(values) or not required <= values.keys(): raise NotPlain"]
+        scope: dict[str, Any] = _scope(self._codec) | {"known": frozenset(names), "required": frozenset(required)}
+        for place, name in enumerate(names):
+            kind, vocabulary = self._kinds[name]
+            scope[f"default{place}"], scope[f"words{place}"] = self._defaults[name], vocabulary
+            lines += _check_of(place, name, "word" if vocabulary else kind)
+        body = "".join(f"\n    {line}" for line in lines)
+        row = "".join(f"v{place}, " for place in range(len(names)))
+        exec(f"def check(values):{body}\n    return ({row})", scope)  # noqa: S102
+        self._plain[query] = scope["check"]
+        return scope["check"]
 
     def encode(self, values: Iterable[Any]) -> tuple[Any, ...]:
         """Values that have been checked, ready for the database."""
@@ -130,53 +114,53 @@ def _described(hints: Iterable[Any]) -> tuple[str, frozenset[str]]:
     return "", frozenset()
 
 
-def _checks(codec: Codec) -> dict[str, Translate]:
+# What a plain value of each kind must not be, and how it is kept, in terms of `v`.
+_CHECKS = {
+    "id": ("type(v) is not str or not is_uuid(v)", ""),
+    "text": (r"type(v) is not str or not v.isascii() or '\0' in v or len(v) > max_text", ""),
+    "name": (r"type(v) is not str or not v.isascii() or '\0' in v or not 1 <= len(v) <= max_name", ""),
+    "word": ("type(v) is not str or v not in words", ""),
+    "count": ("type(v) is not int or not 0 <= v < 2**63", ""),
+    "time": ("type(v) is not datetime or v.tzinfo is not UTC", "time(v)"),
+    "money": ("", "money(plain_money(v))"),
+    "object": ("", "plain_object(v)"),
+    "array": ("", "plain_array(v)"),
+}
+_CHECKS[""] = _CHECKS["text"]
+
+
+def _scope(codec: Codec) -> dict[str, Any]:
+    """The names that _CHECKS use."""
     return {
-        "id": _plain_id,
-        "text": partial(_plain_text, 0, MAX_TEXT),
-        "name": partial(_plain_text, 1, MAX_NAME),
-        "count": _plain_count,
-        "time": lambda value: codec.time(_plain_time(value)),
-        "money": lambda value: codec.money(_plain_money(value)),
-        "object": partial(_plain_json, dict),
-        "array": partial(_plain_json, list),
-        "": partial(_plain_text, 0, MAX_TEXT),
+        "NotPlain": NotPlain,
+        "UTC": UTC,
+        "datetime": datetime,
+        "is_uuid": _is_uuid,
+        "max_text": MAX_TEXT,
+        "max_name": MAX_NAME,
+        "time": codec.time,
+        "money": codec.money,
+        "plain_money": _plain_money,
+        "plain_object": partial(_plain_json, dict),
+        "plain_array": partial(_plain_json, list),
     }
 
 
-def _plain_text(shortest: int, longest: int, value: Any) -> str:
-    if type(value) is not str or not value.isascii() or "\0" in value or not shortest <= len(value) <= longest:
-        raise NotPlain
-    return value
-
-
-def _plain_id(value: Any) -> str:
-    if type(value) is not str or not _is_uuid(value):
-        raise NotPlain
-    return value
+def _check_of(place: int, name: str, kind: str) -> list[str]:
+    """The lines that fetch, check and translate one column. A default needs no check."""
+    refused, kept = (re.sub(r"\b(v|words)\b", rf"\g<1>{place}", text) for text in _CHECKS[kind])
+    lines = [f"if {refused}: raise NotPlain"] if refused else []
+    lines += [f"v{place} = {kept}"] if kept else []
+    return [
+        f"v{place} = get({name!r}, default{place})",
+        f"if v{place} is not default{place}:",
+        *(f"    {line}" for line in lines),
+    ]
 
 
 @lru_cache(maxsize=4096)
 def _is_uuid(value: str) -> bool:
     return _UUID.fullmatch(value) is not None
-
-
-def _plain_word(vocabulary: frozenset[str], value: Any) -> str:
-    if type(value) is not str or value not in vocabulary:
-        raise NotPlain
-    return value
-
-
-def _plain_count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise NotPlain
-    return value
-
-
-def _plain_time(value: Any) -> datetime:
-    if type(value) is not datetime or value.tzinfo is not UTC:
-        raise NotPlain
-    return value
 
 
 def _plain_money(value: Any) -> Decimal | float:

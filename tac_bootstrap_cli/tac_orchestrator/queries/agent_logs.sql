@@ -29,6 +29,22 @@ WHERE agents.session_id = :session_id AND entries.id IN (
 )
 ORDER BY entries.created_at DESC, entries.id DESC LIMIT :limit
 
+-- list.newest_of_session --
+-- The same where only times are asked for, from an index alone until it is known which rows these are. What is older than the
+-- last of a full page of any one agent is on no page of all of them.
+SELECT entries.* FROM agent_logs AS entries WHERE entries.id IN (
+    SELECT agent_logs.id FROM agents CROSS JOIN agent_logs
+    WHERE agents.session_id = :session_id AND agent_logs.agent_id = agents.id AND {more_filters}
+      AND agent_logs.created_at >= COALESCE((
+        SELECT MAX((
+            SELECT agent_logs.created_at FROM agent_logs WHERE agent_logs.agent_id = others.id AND {more_filters}
+            ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT 1 OFFSET :limit - 1
+        )) FROM agents AS others WHERE others.session_id = :session_id
+      ), '')
+    ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT :limit
+)
+ORDER BY entries.created_at DESC, entries.id DESC
+
 -- list.session_id --
 agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
 

@@ -200,7 +200,11 @@ class Table(Generic[M]):
     def _chosen_list(self, wanted: Mapping[str, Any]) -> Query:
         names = self._fragments(wanted)
         if "session_id" in wanted and "agent_id" not in wanted and "list.of_session" in self._queries:
-            return self._queries["list.of_session"].filtered(name for name in names if name != "session_id")
+            others = [name for name in names if name != "session_id"]
+            newest = self._queries.get("list.newest_of_session")
+            if newest is not None and all(name.partition(".")[0] in _TIMES for name in others):
+                return newest.filtered(others)
+            return self._queries["list.of_session"].filtered(others)
         return self._queries["list"].filtered(names)
 
     def _fragments(self, wanted: Mapping[str, Any]) -> list[str]:

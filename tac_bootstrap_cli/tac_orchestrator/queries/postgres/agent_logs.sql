@@ -1,0 +1,2 @@
+-- list.newest_of_session --
+-- Its planner has no need of it: `list.of_session` does.

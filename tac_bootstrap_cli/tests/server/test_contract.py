@@ -71,7 +71,7 @@ def test_any_question_gets_an_answer_of_a_kind_that_is_described(
 @pytest.mark.long
 @pytest.mark.parametrize("path", API)
 @given(data=st.data(), mode=st.sampled_from(GenerationMode))
-@told(500)
+@told(200)
 def test_very_many_questions_do(
     data: st.DataObject, mode: GenerationMode, server: Server, session: requests.Session, path: str
 ) -> None:

@@ -250,7 +250,7 @@ class Writer:
                 units += _redaction_counts(self._engine, units)
                 self._engine.commit(units)
                 self.commits += 1
-                self.rows += sum(_row_total(unit) for unit in units if unit.error is None)
+                self.rows += sum([_row_count(unit) for unit in units if unit.error is None])
         except Exception as error:  # nobody may wait for ever, whatever happened
             for unit in units:
                 unit.error = error
@@ -318,15 +318,12 @@ def _prepare(request: _Request) -> None:
             request.error = error
 
 
-def _row_count(request: _Request) -> int:
-    statements = request.statements
-    if request.make is not None:
-        return 1
-    return len(statements[0].rows) if len(statements) == 1 else sum(len(statement.rows) for statement in statements)
-
-
-def _row_total(unit: Unit) -> int:
-    return sum(len(statement.rows) for statement in unit.statements)
+def _row_count(unit: Unit) -> int:
+    """A post, whose statement is yet to be made, is one row."""
+    statements = unit.statements
+    if len(statements) == 1:
+        return len(statements[0].rows)
+    return sum([len(statement.rows) for statement in statements]) if statements else 1
 
 
 def _loop_of(request: _Request) -> asyncio.AbstractEventLoop:
@@ -348,19 +345,23 @@ def _resolve(requests: Iterable[_Request]) -> None:
 def _scrub(statements: Sequence[Statement], redactor: Redactor) -> None:
     """Takes the secrets out of all free text that has not been searched yet, and notes them with the statements."""
     unsearched = [statement for statement in statements if statement.secrets is None]
-    texts: list[str] = []
-    for statement in unsearched:
-        texts += _free_texts(statement)
+    texts = _free_texts(unsearched)
     if not texts or not redactor.suspects(texts):
         return
     for statement in unsearched:
         statement.secrets = Counter()
-        if redactor.suspects(_free_texts(statement)):
+        if redactor.suspects(_free_texts([statement])):
             statement.rows = [_scrub_row(row, statement, redactor) for row in statement.rows]
 
 
-def _free_texts(statement: Statement) -> list[str]:
-    return [text for row in statement.rows for place in statement.query.free_text if (text := row[place])]
+def _free_texts(statements: Iterable[Statement]) -> list[str]:
+    return [
+        text
+        for statement in statements
+        for row in statement.rows
+        for place in statement.query.free_text
+        if (text := row[place])
+    ]
 
 
 def _scrub_row(row: tuple[Any, ...], statement: Statement, redactor: Redactor) -> tuple[Any, ...]:
@@ -375,10 +376,8 @@ def _scrub_row(row: tuple[Any, ...], statement: Statement, redactor: Redactor) -
 def _redaction_counts(engine: Engine, units: Sequence[Unit]) -> list[Unit]:
     """What notes how many secrets of which kind were kept out of which table."""
     found = Counter[tuple[str, str]]()
-    for unit in units:
-        for statement in unit.statements:
-            if statement.secrets:
-                found.update({(kind, statement.query.table): number for kind, number in statement.secrets.items()})
+    for statement in [statement for unit in units for statement in unit.statements if statement.secrets]:
+        found.update({(kind, statement.query.table): number for kind, number in (statement.secrets or {}).items()})
     if not found:
         return []
     day = time.strftime("%Y-%m-%d", time.gmtime())

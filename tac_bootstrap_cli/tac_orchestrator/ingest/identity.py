@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha1
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from tac_orchestrator.models import MAX_NAME, AgentType
 
-_NAMESPACE = UUID("6f0d3a5e-7c1b-5d24-9a6e-2b1f4c8e9d70")
+_NAMESPACE = UUID("6f0d3a5e-7c1b-5d24-9a6e-2b1f4c8e9d70").bytes
+_VARIANTS = {sign: "89ab"[int(sign, 16) % 4] for sign in "0123456789abcdef"}
 
 # Providers make ids of random signs. A shorter one may well have been counted up, and mean something else in another session.
 _SURELY_UNIQUE = 20
@@ -28,7 +30,9 @@ _TYPES: tuple[tuple[str, AgentType], ...] = (
 
 
 def row_id(*parts: str) -> str:
-    return str(uuid5(_NAMESPACE, "\0".join(parts)))
+    """A UUID of version 5, put together by hand: there are several of them for each record."""
+    sign = sha1(_NAMESPACE + "\0".join(parts).encode(), usedforsecurity=False).hexdigest()
+    return f"{sign[:8]}-{sign[8:12]}-5{sign[13:16]}-{_VARIANTS[sign[16]]}{sign[17:20]}-{sign[20:32]}"
 
 
 def unique_key(key: str, fallback: str) -> str:

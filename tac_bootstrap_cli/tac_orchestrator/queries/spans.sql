@@ -5,15 +5,17 @@ FROM (VALUES (:trace_id)) AS wanted JOIN spans ON spans.trace_id = wanted.column
 
 -- traces_of --
 -- The traces that tell of the same answers.
-SELECT DISTINCT spans.trace_id
+SELECT DISTINCT spans.response_id, spans.trace_id
 FROM (VALUES (:response_id)) AS wanted JOIN spans ON spans.response_id = wanted.column1
 
 -- is_all_of_trace --
 -- Finds something only if nobody has added to the trace meanwhile.
-SELECT 1 AS is_all WHERE (SELECT COUNT(*) FROM spans WHERE trace_id = :trace_id) = :span_count
+SELECT 1 AS is_all FROM (VALUES (CAST(:trace_id AS TEXT), CAST(:span_count AS INTEGER))) AS told
+WHERE (SELECT COUNT(*) FROM spans WHERE trace_id = told.column1) = told.column2
 
 -- is_all_of_answer --
-SELECT 1 AS is_all WHERE (SELECT COUNT(*) FROM spans WHERE response_id = :response_id) = :span_count
+SELECT 1 AS is_all FROM (VALUES (CAST(:response_id AS TEXT), CAST(:span_count AS INTEGER))) AS told
+WHERE (SELECT COUNT(*) FROM spans WHERE response_id = told.column1) = told.column2
 
 -- save --
 INSERT INTO spans (trace_id, span_id, parent_span_id, response_id, details, received_at)

@@ -67,9 +67,9 @@ class Spans(Table[SpanRecord]):
     async def of_traces(self, trace_ids: Iterable[str]) -> Page[dict[str, Any]]:
         return [self._columns.read(raw) for raw in await self._found("of_traces", trace_ids)]
 
-    async def traces_of(self, response_ids: Iterable[str]) -> set[str]:
-        """The traces in which these answers appear."""
-        return {raw["trace_id"] for raw in await self._found("traces_of", response_ids)}
+    async def traces_of(self, response_ids: Iterable[str]) -> set[tuple[str, str]]:
+        """These answers, each with the traces in which it appears."""
+        return {(raw["response_id"], raw["trace_id"]) for raw in await self._found("traces_of", response_ids)}
 
     async def check(self, traces: Mapping[str, int], answers: Mapping[str, int]) -> None:
         """Nothing of the transaction is done if these are no longer as many records as there are: WrittenMeanwhile, then."""
@@ -81,11 +81,14 @@ class Spans(Table[SpanRecord]):
     async def known_system_logs(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         return {row["source_key"]: row for row in await self._system_logs.known(keys)}
 
-    async def save(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Raises InvalidRecord."""
+    async def save(self, rows: Sequence[Mapping[str, Any]]) -> Statement | None:
+        """What is written; once it is, it says which secrets were taken out. Raises InvalidRecord."""
+        if not rows:
+            return None
         query, received_at = self._queries["save"], now()
-        if rows:
-            await self._write(Statement(query, [self._kept(query, {**row, "received_at": received_at}) for row in rows]))
+        statement = Statement(query, [self._kept(query, {**row, "received_at": received_at}) for row in rows])
+        await self._write(statement)
+        return statement
 
     async def save_system_logs(self, rows: Sequence[Mapping[str, Any]], secrets: Counter[str]) -> None:
         """Raises InvalidRecord."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tac_orchestrator.ingest.claude_code.session import MAIN_AGENT
 from tac_orchestrator.ingest.identity import row_id
@@ -49,6 +50,15 @@ class Instance:
     @property
     def end_us(self) -> int:
         return max(one.end_us for one in self.records)
+
+
+class Owners(Protocol):
+    """Whose each record is."""
+
+    def all(self) -> list[Instance]: ...
+    def owner(self, one: Facts) -> Instance | None: ...
+    def implicit(self, one: Facts) -> Instance: ...
+    def is_agent(self, one: Facts) -> bool: ...
 
 
 class Agents:
@@ -174,6 +184,8 @@ class Agents:
         takeovers = self._takeovers()
         for instance in dict.fromkeys(self._instances.values()):
             outer = self._enclosing_agent(instance.spans[0])
+            while outer is not None and self._instances[place_of(outer)] is instance:  # one span of it may stand in another
+                outer = self._enclosing_agent(outer)
             found = takeovers.get(place_of(instance.spans[0]))
             if found is None:
                 found = self._instances[place_of(outer)] if outer is not None else self._handed_over_by(instance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tac_orchestrator.ingest.otel.facts import Facts
 
@@ -11,6 +11,15 @@ Place = tuple[str, str]
 """Trace and key of a record."""
 
 K = TypeVar("K", bound=Hashable)
+
+
+class Standing(Protocol):
+    """Some records, the first by time first, and what stands above them, where only agents, calls and tools matter."""
+
+    facts: list[Facts]
+
+    def at(self, place: Place) -> Facts | None: ...
+    def above(self, one: Facts) -> Iterator[Facts]: ...
 
 
 class Forest:

@@ -8,40 +8,42 @@ written together with the records. Requests that come meanwhile are taken togeth
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidRecord
-from tac_orchestrator.ingest.claude_code.session import brief
 from tac_orchestrator.ingest.intake import Scrubbing
-from tac_orchestrator.ingest.merging import is_same, merged_agent, merged_log, merged_prompt
+from tac_orchestrator.ingest.merging import is_same
+from tac_orchestrator.ingest.otel.changing import RowChange, carried_rows, longer_texts, merged_row
 from tac_orchestrator.ingest.otel.classify import read_record, read_span
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
 from tac_orchestrator.ingest.otel.facts import Facts, Reading, Texts, as_row, from_row
 from tac_orchestrator.ingest.otel.forest import Place, place_of
 from tac_orchestrator.ingest.otel.jsonbody import read_json
-from tac_orchestrator.ingest.otel.messages import text_of
+from tac_orchestrator.ingest.otel.memory import LARGE, Memory, Trace
 from tac_orchestrator.ingest.otel.protobuf import read_protobuf
 from tac_orchestrator.ingest.otel.rows import Derived, Home, derive
 from tac_orchestrator.ingest.otel.wire import Body, Records
 from tac_orchestrator.models import dump_json
 from tac_orchestrator.redaction import redactor
-from tac_orchestrator.tables.prompts import with_cost
 from tac_orchestrator.tables.sources import Batch, Values
 from tac_orchestrator.tables.spans import WrittenMeanwhile
 
-# What is not derived, or only in part.
-_NOT_COMPARED = frozenset(
-    ("kind", "prompt_text", "response_text", "details", "cost_usd", "cost_source", "cost_basis", "message")
-)
+P = ParamSpec("P")
+T = TypeVar("T")
 
-_RESULT_CHARACTERS = 20_000
-_ATTEMPTS = 20
+# For how long it is tried to write to traces to which another process writes as well.
+_PATIENCE_S = 60.0
+_LONGEST_STEP_S = 0.1
+_TOGETHER = 4096
+_FEW = 64  # records that are thought about at once, where others wait for the event loop to go on
 
 
 @dataclass(slots=True)
@@ -100,13 +102,14 @@ class OtlpIntake:
         self._database = database
         self._redactor = redactor() if database.settings.redact else None
         self._kind_ids: dict[str, str] = {}
+        self._memory = Memory()
         self._waiting: list[_Waiting] = []
         self._work: asyncio.Task[None] | None = None
 
     async def take(self, bodies: Iterable[Body]) -> Taken:
         """Raises UnreadableBody, and whatever the store raises."""
-        records, readings = await asyncio.to_thread(_read, list(bodies))
-        taken = Taken(len(records.spans), len(records.logs), records.ignored, records.rejected)
+        records, readings = await asyncio.to_thread(read_bodies, list(bodies))
+        taken = Taken(records.spans, records.logs, records.ignored, records.rejected)
         if readings:
             await self.store_readings(readings, taken)
         await self.report(taken)
@@ -135,7 +138,7 @@ class OtlpIntake:
 
     async def _store_waiting(self) -> None:
         while self._waiting:
-            batch, self._waiting = self._waiting, []
+            batch = self._next()
             try:
                 await self._store([reading for one in batch for reading in one.readings])
             except Exception as error:
@@ -143,6 +146,14 @@ class OtlpIntake:
             else:
                 for one in batch:
                     _answer(one, None)
+
+    def _next(self) -> list[_Waiting]:
+        """Those who have waited longest, as many as are taken together."""
+        batch, number = list[_Waiting](), 0
+        while self._waiting and (not batch or number + len(self._waiting[0].readings) <= _TOGETHER):
+            batch.append(self._waiting.pop(0))
+            number += len(batch[-1].readings)
+        return batch
 
     async def _store_one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
         """A record that the store does not take is its own sender's business only."""
@@ -157,48 +168,86 @@ class OtlpIntake:
             _answer(one, failure)
 
     async def _store(self, readings: list[Reading]) -> None:
-        told = _Told(readings)
-        for attempt in range(1, _ATTEMPTS + 1):
+        """In pieces that are committed one after another. Who is told that the last was not, sends all of them again."""
+        for start in range(0, len(readings), _TOGETHER):
+            await self._store_piece(readings[start : start + _TOGETHER])
+
+    async def _store_piece(self, readings: list[Reading]) -> None:
+        told, patience_ends = _Told(readings), time.monotonic() + _PATIENCE_S
+        while True:
             known = await self._known(told)
             try:
                 await self._write(told, known)
-            except WrittenMeanwhile:  # another process has written to the same traces: once more, with what it wrote
-                if attempt == _ATTEMPTS:
+            except BaseException as error:
+                self._memory.forget(known.facts)
+                if not isinstance(error, WrittenMeanwhile) or time.monotonic() > patience_ends:
                     raise
+                # Another process writes to the same traces: once more, with what it wrote, and not in step with it.
+                await asyncio.sleep(random.uniform(0, _LONGEST_STEP_S))  # noqa: S311 - keeps no secret
             else:
                 return
 
     async def _known(self, told: _Told) -> _Known:
         """All records of the traces that these belong to, and of those that tell of the same answers."""
-        spans, traces, found = self._database.spans, set[str](), list[Values]()
-        wanted, answers = set(told.traces), {key for key in told.response_ids}
-        while wanted - traces:
-            fresh = wanted - traces
-            rows = await spans.of_traces(fresh)
-            found += rows
-            traces |= fresh
-            facts = [from_row(row) for row in rows]
-            answers |= {one.call.response_id for one in facts if one.call and one.call.response_id}
-            wanted |= await spans.traces_of(answers)
-        return _Known({place_of(one): one for one in map(from_row, found)}, traces)
+        spans, facts, links = self._database.spans, dict[str, Mapping[Place, Facts]](), _Links(told.answers)
+        wanted, answers = set(told.traces), set(told.answers)
+        while wanted - facts.keys() or answers:
+            missing = wanted - facts.keys()
+            remembered = {key: trace.facts for key in missing if (trace := self._memory.get(key)) is not None}
+            facts |= remembered
+            found = dict[str, dict[Place, Facts]]((key, {}) for key in missing - remembered.keys())
+            for one in map(from_row, await spans.of_traces(found)):
+                found[one.trace_id][place_of(one)] = one
+            facts |= found
+            answers |= {answer for those in found.values() for answer in _answers(those.values())}
+            for answer, trace_id in await spans.traces_of(answers - links.looked_up):
+                links.add(answer, trace_id)
+            links.looked_up |= answers
+            wanted |= links.linked
+            answers = set[str]()
+        return _Known(facts, links.linked, told)
 
     async def _write(self, told: _Told, known: _Known) -> None:
-        fresh = told.news(known.facts)
-        before = derive(known.facts.values()) if known.facts else Derived()
-        after = derive({**known.facts, **fresh}.values())
-        carried = _carried(known.facts, before, after)
-        change = _Change(before, after, told.texts, carried)
+        fresh = told.news(known)
+        large = self._large(fresh, known)
+        before, after = await _aside(len(fresh), _amounts, fresh, known, large)
+        change = RowChange(before, after, told.texts, carried_rows(before, after))
         await self._register(after)
         stored = await self._stored_rows(change)
         secrets = Scrubbing(self._redactor)
-        batch, system_logs = self._batch(change, stored, secrets)
+        batch, system_logs = await _aside(len(fresh), self._batch, change, stored, secrets)
+        rows = [as_row(one) for one in fresh.values() if one.trace_id != NO_TRACE]
         async with self._database.transaction() as transaction:
-            await transaction.spans.check(known.trace_counts(), known.answer_counts(told))
-            counts = secrets.of(batch)
-            await transaction.sources.save(batch, counts)
+            await transaction.spans.check(known.trace_counts, known.answer_counts)
+            await transaction.sources.save(batch, secrets.of(batch))
             await transaction.spans.save_system_logs(system_logs, Counter())
             await transaction.spans.drop(change.gone)
-            await transaction.spans.save([as_row(one) for one in fresh.values() if one.trace_id != NO_TRACE])
+            saved = await transaction.spans.save(rows)
+        if saved is not None and saved.secrets:  # they are kept without these, and looked up again as they are kept
+            self._memory.forget(known.facts)
+        else:
+            self._remember(fresh, known, large)
+
+    def _large(self, fresh: Mapping[Place, Facts], known: _Known) -> dict[str, Trace]:
+        """Those that stand alone, and are worth to be kept with their rows."""
+        found = dict[str, Trace]()
+        for trace_id, number in Counter(trace_id for trace_id, _ in fresh).items():
+            if trace_id not in known.linked and trace_id != NO_TRACE:
+                remembered = self._memory.get(trace_id)
+                if len(known.facts[trace_id]) + number >= LARGE:
+                    found[trace_id] = remembered or Trace(known.facts[trace_id])
+        return found
+
+    def _remember(self, fresh: Mapping[Place, Facts], known: _Known, large: Mapping[str, Trace]) -> None:
+        """What is not linked to others."""
+        news = dict[str, dict[Place, Facts]]()
+        for place, one in fresh.items():
+            news.setdefault(place[0], {})[place] = one
+        for trace_id, facts in known.facts.items():
+            if trace_id in known.linked:
+                self._memory.forget((trace_id,))
+            else:
+                self._memory.keep(trace_id, large.get(trace_id) or Trace({**facts, **news.get(trace_id, {})}))
 
     async def _register(self, derived: Derived) -> None:
         for name, agent_type in derived.kinds.items():
@@ -206,7 +255,7 @@ class OtlpIntake:
                 kind = await self._database.orchestrator_agents.register(name, agent_type=agent_type)
                 self._kind_ids[name] = kind.id
 
-    async def _stored_rows(self, change: _Change) -> dict[Home, Values]:
+    async def _stored_rows(self, change: RowChange) -> dict[Home, Values]:
         """The rows that are going to change, and those whose texts go elsewhere, as they are."""
         sources, keys = self._database.sources, change.keys
         agents = await sources.known_agents(keys["agents"])
@@ -219,7 +268,7 @@ class OtlpIntake:
         found |= {("system_logs", key): row for key, row in system.items()}
         return found
 
-    def _batch(self, change: _Change, stored: Mapping[Home, Values], secrets: Scrubbing) -> tuple[Batch, list[Values]]:
+    def _batch(self, change: RowChange, stored: Mapping[Home, Values], secrets: Scrubbing) -> tuple[Batch, list[Values]]:
         rows: dict[str, list[Values]] = {"agents": [], "prompts": [], "agent_logs": [], "system_logs": []}
         for home in change.changed:
             row = change.row(home, stored)
@@ -229,7 +278,7 @@ class OtlpIntake:
             clean = secrets.clean(*home, row)
             known = stored.get(home)
             if known is not None:
-                clean = _merged(home, known, clean, is_ours=change.is_ours(home, known, self._kind_ids))
+                clean = merged_row(home, known, clean, is_ours=change.is_ours(home, known, self._kind_ids))
             if known is None or not is_same(known, clean):
                 rows[home[0]].append(clean)
         return Batch(rows["agents"], rows["prompts"], rows["agent_logs"]), rows["system_logs"]
@@ -247,97 +296,75 @@ class _Told:
         for reading in readings:
             place, facts = place_of(reading.facts), reading.facts
             self.facts[place] = _fuller(self.facts[place], facts) if place in self.facts else facts
-            self.texts[place] = _longer_texts(self.texts[place], reading.texts) if place in self.texts else reading.texts
+            self.texts[place] = longer_texts(self.texts[place], reading.texts) if place in self.texts else reading.texts
         self.traces = sorted({trace_id for trace_id, _ in self.facts if trace_id != NO_TRACE})
 
-    @property
-    def response_ids(self) -> list[str]:
-        return [one.call.response_id for one in self.facts.values() if one.call and one.call.response_id]
+        self.answers: dict[str, set[str]] = {}
+        for (trace_id, _), one in self.facts.items():
+            if (name := _response_id(one)) is not None and trace_id != NO_TRACE:
+                self.answers.setdefault(name, set()).add(trace_id)
 
-    def news(self, known: Mapping[Place, Facts]) -> dict[Place, Facts]:
+    def news(self, known: _Known) -> dict[Place, Facts]:
         """What is not known yet, and what tells more than what is known."""
-        return {
-            place: one
-            for place, one in self.facts.items()
-            if place not in known or (one != known[place] and _fuller(known[place], one) is one)
-        }
+        return {place: one for place, one in self.facts.items() if _is_news(one, known.at(place))}
 
 
-@dataclass(frozen=True, slots=True)
+class _Links:
+    """Traces that tell of the same answers."""
+
+    def __init__(self, answers: Mapping[str, set[str]]) -> None:
+        self.linked = set[str]()
+        self.looked_up = set[str]()
+        self._traces: dict[str, set[str]] = {}
+        for answer, traces in answers.items():
+            for trace_id in traces:
+                self.add(answer, trace_id)
+
+    def add(self, answer: str, trace_id: str) -> None:
+        traces = self._traces.setdefault(answer, set())
+        traces.add(trace_id)
+        if len(traces) > 1:
+            self.linked |= traces
+
+
 class _Known:
-    """All records of some traces, as they were when they were read."""
+    """All records of some traces, and how many there were when they were read. `linked` are traces that tell of each other's
+    answers; of those, senders may tell in yet other traces."""
 
-    facts: dict[Place, Facts]
-    traces: set[str]
+    def __init__(self, facts: dict[str, Mapping[Place, Facts]], linked: set[str], told: _Told) -> None:
+        self.facts, self.linked = facts, linked
+        self.trace_counts = {trace_id: len(those) for trace_id, those in sorted(facts.items())}
+        named = (_response_id(one) for trace_id in linked.union(*told.answers.values()) for one in facts[trace_id].values())
+        counts = Counter(name for name in named if name in told.answers)
+        self.answer_counts = {name: counts[name] for name in sorted(told.answers)}
 
-    def trace_counts(self) -> dict[str, int]:
-        counts = Counter(trace_id for trace_id, _ in self.facts)
-        return {trace_id: counts[trace_id] for trace_id in sorted(self.traces)}
-
-    def answer_counts(self, told: _Told) -> dict[str, int]:
-        """Of the answers that are told of, and that senders may tell of in other traces."""
-        counts = Counter(one.call.response_id for one in self.facts.values() if one.call and one.call.response_id)
-        return {key: counts[key] for key in sorted(set(told.response_ids))}
-
-
-class _Change:
-    """From the rows that records amounted to, to those that they amount to now."""
-
-    def __init__(
-        self, before: Derived, after: Derived, texts: Mapping[Place, Texts], carried: Mapping[Home, list[Home]]
-    ) -> None:
-        self._before, self._after, self._carried = before, after, carried
-        self._texts: dict[Home, list[Texts]] = {}
-        for place, one in texts.items():
-            home = after.homes.get(place)
-            if home is not None and one != Texts():
-                self._texts.setdefault(home, []).append(one)
-        self.gone = [home for home in before.rows if home not in after.rows]
-        self.changed = [home for home, row in after.rows.items() if home in self._texts or before.rows.get(home) != row]
-        self.keys: dict[str, list[str]] = {"agents": [], "prompts": [], "agent_logs": [], "system_logs": []}
-        looked_up = (home for home in self.changed if home in before.rows or home in after.shared)
-        for home in (*looked_up, *(one for those in carried.values() for one in those)):
-            self.keys[home[0]].append(home[1])
-
-    def row(self, home: Home, stored: Mapping[Home, Values]) -> Values:
-        """As it is to become, with the texts that are told and those that other rows had of the same records."""
-        row = dict(self._after.rows[home])
-        texts = self._texts.get(home, [])
-        others = [stored[one] for one in self._carried.get(home, ()) if one in stored]
-        if home[0] == "prompts":
-            row["prompt_text"] = self._text("prompt_text", home, [one.prompt for one in texts], stored) or ""
-            row["response_text"] = self._text("response_text", home, [one.response for one in texts], stored)
-            return with_cost(row)
-        if home[0] == "agent_logs" and row["log_type"] == "tool_call":
-            row["details"] = _tool_details(row, texts, others)
-            row["message"] = _tool_message(row)
-        return row
-
-    def _text(self, column: str, home: Home, told: Sequence[str | None], stored: Mapping[Home, Values]) -> str | None:
-        """The longest of those that were told, now or earlier; unless the records that are kept say it themselves."""
-        earlier = list[str | None]()
-        for place in (home, *self._carried.get(home, ())):
-            derived = self._before.rows.get(place, {}).get(column)
-            known = stored.get(place, {}).get(column)
-            earlier += [known] if known != derived else []
-        return _longest(*told, *earlier) or self._after.rows[home][column]
-
-    def is_ours(self, home: Home, known: Values, kind_ids: Mapping[str, str]) -> bool:
-        """Whether a stored row is as our records made it: then nobody else tells of it, and it is made anew."""
-        row = self._before.rows.get(home)
-        if row is None:
-            return False
-        if home[0] == "agents" and known["orchestrator_agent_id"] != kind_ids.get(row["kind"]):
-            return False
-        return all(known.get(name) == value for name, value in row.items() if name not in _NOT_COMPARED)
+    def at(self, place: Place) -> Facts | None:
+        return self.facts[place[0]].get(place) if place[0] in self.facts else None
 
 
-def _read(bodies: list[Body]) -> tuple[Records, list[Reading]]:
-    records = Records()
+def _amounts(fresh: Mapping[Place, Facts], known: _Known, large: Mapping[str, Trace]) -> tuple[Derived, Derived]:
+    """The rows that change, as they are and as they are to become. Small traces are made anew, all in one go."""
+    small = {place: one for key, facts in known.facts.items() if key not in large for place, one in facts.items()}
+    news = {place: one for place, one in fresh.items() if place[0] not in large}
+    before = derive(small.values()) if small else Derived()
+    after = derive({**small, **news}.values()) if news else before
+    for key, trace in large.items():
+        was, becomes = trace.add({place: one for place, one in fresh.items() if place[0] == key})
+        before, after = before.joined(was), after.joined(becomes)
+    return before, after
+
+
+def read_bodies(bodies: list[Body]) -> tuple[Records, list[Reading]]:
+    readings = list[Reading]()
+    records = Records(lambda span: readings.append(read_span(span)), lambda record: readings.append(read_record(record)))
     for body in bodies:
         (read_json if body.is_json else read_protobuf)(body, records)
-    readings = [read_span(span) for span in records.spans]
-    return records, readings + [read_record(record) for record in records.logs]
+    return records, readings
+
+
+async def _aside(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Much work is done on a thread, so that others go on meanwhile."""
+    return work(*args, **kwargs) if size <= _FEW else await asyncio.to_thread(work, *args, **kwargs)
 
 
 def _answer(waiting: _Waiting, error: Exception | None) -> None:
@@ -348,84 +375,16 @@ def _answer(waiting: _Waiting, error: Exception | None) -> None:
             waiting.future.set_exception(error)
 
 
-def _carried(facts: Mapping[Place, Facts], before: Derived, after: Derived) -> dict[Home, list[Home]]:
-    """The rows to which records have moved, and from which."""
-    found: dict[Home, list[Home]] = {}
-    for place in facts:
-        old, new = before.homes.get(place), after.homes.get(place)
-        if old is not None and new is not None and old != new and old not in found.setdefault(new, []):
-            found[new].append(old)
-    return found
+def _is_news(told: Facts, known: Facts | None) -> bool:
+    return known is None or (told != known and _fuller(known, told) is told)
 
 
-def _merged(home: Home, known: Values, told: Values, *, is_ours: bool) -> Values:
-    table = home[0]
-    if table == "prompts":
-        if not is_ours:
-            return merged_prompt(known, told, agent_id=known["agent_id"])
-        return told
-    if table == "agents":
-        return told if is_ours else merged_agent(known, told)
-    if table == "agent_logs":
-        if not is_ours:
-            return merged_log(known, told, agent_id=known["agent_id"])
-        details = {**told["details"], **_longer_details(known, told)} if told["log_type"] == "tool_call" else told["details"]
-        row = {**told, "details": details}
-        return {**row, "message": _tool_message(row)} if told["log_type"] == "tool_call" else row
-    return told
+def _answers(facts: Iterable[Facts]) -> set[str]:
+    return {name for one in facts if (name := _response_id(one)) is not None}
 
 
-def _longer_details(known: Values, told: Values) -> Values:
-    found = dict[str, Any]()
-    for name in ("arguments", "result"):
-        values = [row["details"][name] for row in (known, told) if row["details"] and name in row["details"]]
-        if values:
-            found[name] = max(values, key=_size)
-    return found
-
-
-def _tool_details(row: Values, texts: Sequence[Texts], others: Sequence[Values]) -> Values:
-    details = dict(row["details"])
-    arguments = [
-        details.get("arguments"),
-        *(one.arguments for one in texts),
-        *(one["details"].get("arguments") for one in others if one.get("details")),
-    ]
-    results = [
-        *(_shortened(one.result) for one in texts),
-        *(one["details"].get("result") for one in others if one.get("details")),
-    ]
-    for name, values in (("arguments", arguments), ("result", results)):
-        best = max((value for value in values if value is not None), key=_size, default=None)
-        if best is not None:
-            details[name] = best
-    return details
-
-
-def _tool_message(row: Values) -> str:
-    name, arguments = row["details"]["tool"], row["details"].get("arguments")
-    told = cast(dict[str, Any], arguments) if isinstance(arguments, dict) else {}
-    shown = brief(told) or " ".join(_shortest_named(told).split())[:160]
-    return f"{name}: {shown}" if shown else str(name)
-
-
-def _shortest_named(arguments: Mapping[str, Any]) -> str:
-    """Whatever order they are kept in: PostgreSQL has one of its own for the members of JSON."""
-    names = sorted(arguments, key=lambda name: (len(name), name))
-    return next((arguments[name] for name in names if isinstance(arguments[name], str) and arguments[name]), "")
-
-
-def _shortened(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _RESULT_CHARACTERS else f"{text[:_RESULT_CHARACTERS]}…"
-
-
-def _size(value: Any) -> tuple[int, str]:
-    shown = text_of(value) or ""
-    return len(shown), shown
-
-
-def _longest(*texts: str | None) -> str | None:
-    return max((text for text in texts if text), key=lambda text: (len(text), text), default=None)
+def _response_id(one: Facts) -> str | None:
+    return one.call.response_id or None if one.call is not None else None
 
 
 def _fuller(one: Facts, other: Facts) -> Facts:
@@ -438,12 +397,3 @@ def _fuller(one: Facts, other: Facts) -> Facts:
 def _fullness(facts: Facts) -> tuple[bool, int, int, str]:
     shown = dump_json(as_row(facts)["details"])
     return not facts.is_open, facts.end_us, len(shown), shown
-
-
-def _longer_texts(one: Texts, other: Texts) -> Texts:
-    return Texts(
-        _longest(one.prompt, other.prompt),
-        _longest(one.response, other.response),
-        max((one.arguments, other.arguments), key=_size),
-        _longest(one.result, other.result),
-    )

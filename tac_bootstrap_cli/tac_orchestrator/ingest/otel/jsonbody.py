@@ -22,7 +22,6 @@ from tac_orchestrator.ingest.otel.wire import (
     UnreadableBody,
     attribute_map,
     usable_number,
-    usable_span,
     usable_text,
     usable_time,
 )
@@ -49,12 +48,13 @@ def read_json(body: Body, records: Records) -> None:
 def _read_traces(request: Json, records: Records) -> None:
     for group, scope, resource in _scopes(request, "resourceSpans", "scopeSpans"):
         for span in _objects(group, "spans"):
-            usable_span(_span(span, scope, resource), records)
+            records.span(_span(span, scope, resource))
 
 
 def _read_logs(request: Json, records: Records) -> None:
     for group, scope, resource in _scopes(request, "resourceLogs", "scopeLogs"):
-        records.logs += [_log(record, scope, resource) for record in _objects(group, "logRecords")]
+        for record in _objects(group, "logRecords"):
+            records.log(_log(record, scope, resource))
 
 
 def _count_metrics(request: Json, records: Records) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -14,6 +14,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as LogMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from tac_orchestrator.ingest.otel.wire import (
+    MAX_ATTRIBUTES,
     MAX_DEPTH,
     Body,
     Event,
@@ -22,14 +23,13 @@ from tac_orchestrator.ingest.otel.wire import (
     Resource,
     Span,
     UnreadableBody,
-    attribute_map,
     usable_number,
-    usable_span,
     usable_text,
     usable_time,
 )
 
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
+_ZEROS = bytes(_TRACE_BYTES)
 
 
 def read_protobuf(body: Body, records: Records) -> None:
@@ -52,7 +52,7 @@ def _read_traces(request: ExportTraceServiceRequest, records: Records) -> None:
         for scope in group.scope_spans:
             name = usable_text(scope.scope.name)
             for span in scope.spans:
-                usable_span(_span(span, name, resource), records)
+                records.span(_span(span, name, resource))
 
 
 def _span(span: SpanMessage, scope: str, resource: Resource) -> Span:
@@ -80,7 +80,8 @@ def _read_logs(request: ExportLogsServiceRequest, records: Records) -> None:
         resource = Resource.of(_attributes(group.resource.attributes))
         for scope in group.scope_logs:
             name = usable_text(scope.scope.name)
-            records.logs += [_log(record, name, resource) for record in scope.log_records]
+            for record in scope.log_records:
+                records.log(_log(record, name, resource))
 
 
 def _log(record: LogMessage, scope: str, resource: Resource) -> LogRecord:
@@ -93,27 +94,30 @@ def _log(record: LogMessage, scope: str, resource: Resource) -> LogRecord:
         severity_text=usable_text(record.severity_text),
         scope=scope,
         resource=resource,
-        body=_value(record.body, MAX_DEPTH),
+        body=_value(record.body, record.body.WhichOneof("value"), MAX_DEPTH),
         attributes=_attributes(record.attributes),
     )
 
 
 def _id(value: bytes, length: int) -> str | None:
     """None for an id that is missing, all zeros, or of the wrong length, which all mean that there is none."""
-    return value.hex() if len(value) == length and any(value) else None
+    return value.hex() if len(value) == length and value != _ZEROS[:length] else None
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    return attribute_map(_pairs(pairs, MAX_DEPTH))
-
-
-def _pairs(pairs: Iterable[KeyValue], depth: int) -> Iterator[tuple[str, Any]]:
+def _attributes(pairs: Iterable[KeyValue], depth: int = MAX_DEPTH) -> dict[str, Any]:
+    """Most are short texts and numbers."""
+    found: dict[str, Any] = {}
     for pair in pairs:
-        yield usable_text(pair.key), _value(pair.value, depth)
+        value = pair.value
+        kind = value.WhichOneof("value")
+        held: Any = usable_text(value.string_value) if kind == "string_value" else _value(value, kind, depth)
+        found.setdefault(usable_text(pair.key), held)
+        if len(found) >= MAX_ATTRIBUTES:
+            break
+    return found
 
 
-def _value(value: AnyValue, depth: int) -> Any:
-    kind = value.WhichOneof("value")
+def _value(value: AnyValue, kind: str | None, depth: int) -> Any:
     if kind == "string_value":
         return usable_text(value.string_value)
     if kind in ("int_value", "bool_value"):
@@ -127,5 +131,5 @@ def _value(value: AnyValue, depth: int) -> Any:
     if depth == 0:
         return "[nests too deep]"
     if kind == "array_value":
-        return [_value(item, depth - 1) for item in value.array_value.values]
-    return attribute_map(_pairs(value.kvlist_value.values, depth - 1)) if kind == "kvlist_value" else None
+        return [_value(item, item.WhichOneof("value"), depth - 1) for item in value.array_value.values]
+    return _attributes(value.kvlist_value.values, depth - 1) if kind == "kvlist_value" else None

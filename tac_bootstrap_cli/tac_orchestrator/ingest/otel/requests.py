@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tac_orchestrator.ingest.identity import row_id, unique_key
-from tac_orchestrator.ingest.otel.agents import Agents, Instance
+from tac_orchestrator.ingest.otel.agents import Instance, Owners
 from tac_orchestrator.ingest.otel.facts import TOKENS, CallFacts, Facts, Tokens
-from tac_orchestrator.ingest.otel.forest import Forest, Place, Unions, place_of
+from tac_orchestrator.ingest.otel.forest import Place, Standing, Unions, place_of
 
 _CLAUDE_CODE = "cc:"
 _SURELY_UNIQUE = 20
@@ -27,18 +27,39 @@ class Request:
 
     calls: list[CallFacts] = field(init=False)
     whole: list[Facts] = field(init=False)
+    requested: list[list[str]] = field(init=False)
     is_told: bool = field(init=False)
     start_us: int = field(init=False)
     end_us: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """`whole` are those that tell of all of it, if there are any."""
+        """`whole` are those that tell of all of it, if there are any; `requested` are the tools that it asked for."""
         self.calls = [one.call for one in self.tellers if one.call is not None]
         whole = [one for one in self.tellers if one.call and not one.call.is_partial]
         self.is_told = any(not one.is_open for one in whole)
         self.whole = whole or self.tellers or self.messages
         self.start_us = min([one.start_us for one in self.whole])
         self.end_us = max([one.end_us for one in self.whole])
+        self.requested = next((call.requested for call in self.calls if call.requested), None) or _told_calls(self.messages)
+
+    @property
+    def has_failed(self) -> bool:
+        return self.is_told and self.whole[-1].state == "failed"
+
+    @property
+    def order(self) -> tuple[int, str]:
+        return self.start_us, self.id
+
+    @property
+    def traces(self) -> list[str]:
+        return list(dict.fromkeys([trace_id for trace_id, _ in self.places]))
+
+    def answered(self) -> Iterator[str]:
+        """The calls of tools whose results the model was told."""
+        for call in self.calls:
+            yield from call.results
+        for one in self.messages:
+            yield from one.details.get("results", ())
 
     def tokens(self) -> Tokens:
         """Of those who know best, the larger count."""
@@ -64,7 +85,7 @@ class ToolUse:
     arguments: str | None = None
 
 
-def find_requests(forest: Forest, agents: Agents) -> list[Request]:
+def find_requests(forest: Standing, agents: Owners) -> list[Request]:
     calls = [one for one in forest.facts if one.kind == "call"]
     unions, wrappers = _joined(forest, agents, calls)
     tellers, messages = defaultdict[Place, list[Facts]](list), defaultdict[Place, list[Facts]](list)
@@ -77,10 +98,17 @@ def find_requests(forest: Forest, agents: Agents) -> list[Request]:
             if span is None or span.kind == "call":
                 messages[unions.leader((one.trace_id, one.parent))].append(one)
     found = [_request(agents, tellers.get(leader, []), messages.get(leader, [])) for leader in {**tellers, **messages}]
-    return sorted(found, key=lambda one: (one.start_us, one.id))
+    return sorted(found, key=lambda one: one.order)
 
 
-def _joined(forest: Forest, agents: Agents, calls: list[Facts]) -> tuple[Unions[Place], set[Place]]:
+def answer_of(one: Facts) -> tuple[str, str] | None:
+    """The name that the provider gave to an answer. A short one is only one of its process."""
+    if one.call is None or not one.call.response_id:
+        return None
+    return ("" if len(one.call.response_id) >= _SURELY_UNIQUE else one.process), one.call.response_id
+
+
+def _joined(forest: Standing, agents: Owners, calls: list[Facts]) -> tuple[Unions[Place], set[Place]]:
     """Which tell of one request, and which only wrap several."""
     unions, inside = Unions[Place](), defaultdict[Place, list[Facts]](list)
     for one in calls:
@@ -101,14 +129,14 @@ def _joined(forest: Forest, agents: Agents, calls: list[Facts]) -> tuple[Unions[
     return unions, wrappers
 
 
-def _awaits_its_span(forest: Forest, one: Facts) -> bool:
+def _awaits_its_span(forest: Standing, one: Facts) -> bool:
     """Whether it is an event of a request whose span has not come yet."""
     if one.call is None or not one.call.is_partial or one.parent is None or one.trace_id.startswith(_CLAUDE_CODE):
         return False
     return forest.at((one.trace_id, one.parent)) is None
 
 
-def _call_around(forest: Forest, agents: Agents, one: Facts) -> Facts | None:
+def _call_around(forest: Standing, agents: Owners, one: Facts) -> Facts | None:
     for above in forest.above(one):
         if above.kind == "call":
             return above
@@ -121,23 +149,18 @@ def _join_named(calls: Iterable[Facts], unions: Unions[Place]) -> None:
     """By the name that the provider gave to the answer. A short one may be given again: then the times have to agree."""
     last: dict[tuple[str, str], Facts] = {}
     for one in calls:
-        call = one.call
-        if call is None:
+        is_claude = one.trace_id.startswith(_CLAUDE_CODE) and one.call is not None and one.call.request_id
+        key = (one.trace_id, is_claude) if is_claude else answer_of(one)
+        if key is None:
             continue
-        if one.trace_id.startswith(_CLAUDE_CODE) and call.request_id:
-            key, sure = (one.trace_id, call.request_id), True
-        elif call.response_id:
-            sure = len(call.response_id) >= _SURELY_UNIQUE
-            key = ("", call.response_id) if sure else (one.process, call.response_id)
-        else:
-            continue
+        sure = bool(is_claude) or not key[0]
         before = last.get(key)
         if before is not None and (sure or (before.scope != one.scope and one.start_us <= before.end_us)):
             unions.join(place_of(before), place_of(one))
         last[key] = one
 
 
-def _request(agents: Agents, tellers: list[Facts], messages: list[Facts]) -> Request:
+def _request(agents: Owners, tellers: list[Facts], messages: list[Facts]) -> Request:
     records = tellers or messages
     owned = next((one for one in records if agents.owner(one) is not None), None)
     owner = agents.owner(owned) if owned is not None else None
@@ -172,7 +195,12 @@ def own_id(records: list[Facts]) -> str:
     return row_id("otlp", first.trace_id, first.key if is_span else first.parent or first.key)
 
 
-def find_tools(forest: Forest, agents: Agents, requests: list[Request]) -> list[ToolUse]:
+def find_tools(forest: Standing, agents: Owners, requests: list[Request]) -> list[ToolUse]:
+    return _with_requests(join_tools(forest, agents), requests, forest, agents)
+
+
+def join_tools(forest: Standing, agents: Owners) -> list[ToolUse]:
+    """The uses of tools that have records, without the requests that asked for them."""
     tools = [one for one in forest.facts if one.kind == "tool"]
     unions, named = Unions[Place](), dict[tuple[str, str], Facts]()
     for one in tools:
@@ -187,11 +215,10 @@ def find_tools(forest: Forest, agents: Agents, requests: list[Request]) -> list[
     found = defaultdict[Place, list[Facts]](list)
     for one in tools:
         found[unions.leader(place_of(one))].append(one)
-    uses = [_tool_use(agents, records) for records in found.values()]
-    return _with_requests(uses, requests, forest, agents)
+    return [_tool_use(agents, records) for records in found.values()]
 
 
-def _tool_use(agents: Agents, records: list[Facts]) -> ToolUse:
+def _tool_use(agents: Owners, records: list[Facts]) -> ToolUse:
     first = records[0]
     call_id = next((one.call_id for one in records if one.call_id), None)
     owner = agents.owner(first)
@@ -205,20 +232,10 @@ def _tool_use(agents: Agents, records: list[Facts]) -> ToolUse:
     return ToolUse(key, first.name, owner, records, call_id)
 
 
-@dataclass(slots=True)
-class _Asked:
-    request: Request
-    call_id: str
-    name: str
-    arguments: str
-    is_answered: bool = field(default=False)
-
-
-def _with_requests(uses: list[ToolUse], requests: list[Request], forest: Forest, agents: Agents) -> list[ToolUse]:
+def _with_requests(uses: list[ToolUse], requests: list[Request], forest: Standing, agents: Owners) -> list[ToolUse]:
     """Tools and the requests that asked for them. One that was answered and has no record of its own gets one."""
-    answered = {key for request in requests for call in request.calls for key in call.results}
-    answered |= {key for request in requests for one in request.messages for key in one.details.get("results", ())}
-    by_id = {use.call_id: use for use in uses if use.call_id}
+    answered = {(trace, key) for request in requests for trace in request.traces for key in request.answered()}
+    by_id = {(use.records[0].trace_id, use.call_id): use for use in uses if use.call_id}
     unnamed = defaultdict[tuple[str, str], list[ToolUse]](list)
     for use in uses:
         if use.call_id is None:
@@ -229,23 +246,25 @@ def _with_requests(uses: list[ToolUse], requests: list[Request], forest: Forest,
             started[instance.parent.id, instance.name] += 1
     handoffs = {one.trace_id for one in forest.facts if one.kind == "handoff"}
     for request in requests:
-        for call_id, name, arguments in _requested(request):
-            use = by_id.get(call_id) or _next(unnamed[request.owner.id, name])
+        for call_id, name, arguments in request.requested:
+            asked = [(trace, call_id) for trace in request.traces]
+            use = next((by_id[one] for one in asked if one in by_id), None) or _next(unnamed[request.owner.id, name])
             if use is not None:
                 use.request = use.request or request
-            elif call_id in answered or started[request.owner.id, name] > 0:
+            elif not answered.isdisjoint(asked) or started[request.owner.id, name] > 0:
                 started[request.owner.id, name] -= 1
-                if not (name.startswith("transfer_to_") and request.places[0][0] in handoffs):
-                    key = f"otlp:{request.places[0][0]}:{call_id or name}"
-                    uses.append(ToolUse(key, name, request.owner, [], call_id, request, arguments))
+                if not (name.startswith("transfer_to_") and request.traces[0] in handoffs):
+                    uses.append(without_record(request, call_id, name, arguments))
     return uses
 
 
-def _requested(request: Request) -> list[list[str]]:
-    told = next((call.requested for call in request.calls if call.requested), None)
-    if told is not None:
-        return told
-    return [call for one in request.messages if one.details.get("role") == "choice" for call in one.details.get("calls", ())]
+def without_record(request: Request, call_id: str, name: str, arguments: str) -> ToolUse:
+    """A use of which only the request that asked for it tells."""
+    return ToolUse(f"otlp:{request.traces[0]}:{call_id or name}", name, request.owner, [], call_id, request, arguments)
+
+
+def _told_calls(messages: list[Facts]) -> list[list[str]]:
+    return [call for one in messages if one.details.get("role") == "choice" for call in one.details.get("calls", ())]
 
 
 def _next(uses: list[ToolUse]) -> ToolUse | None:

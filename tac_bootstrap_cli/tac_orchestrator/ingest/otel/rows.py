@@ -4,7 +4,7 @@ are not kept with the records, are added to what a row has already."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -34,6 +34,14 @@ class Derived:
     homes: dict[Place, Home] = field(default_factory=dict[Place, Home])
     shared: set[Home] = field(default_factory=set[Home])
 
+    def joined(self, other: Derived) -> Derived:
+        return Derived(
+            {**self.kinds, **other.kinds},
+            {**self.rows, **other.rows},
+            {**self.homes, **other.homes},
+            self.shared | other.shared,
+        )
+
 
 def derive(facts: Iterable[Facts]) -> Derived:
     forest = Forest(facts)
@@ -47,26 +55,25 @@ def derive(facts: Iterable[Facts]) -> Derived:
     logs = dict(_logs(forest, agents, found))
     for instance in agents.all():
         found.kinds[instance.name] = agent_type_of(instance.name)
-        found.rows["agents", instance.id] = _agent(instance, by_owner.get(instance.id, []))
+        found.rows["agents", instance.id] = agent_row(instance, by_owner.get(instance.id, []))
     for request in requests:
         found.rows["prompts", request.id] = prompts[request.id]
         for place in request.places:
             found.homes[place] = ("prompts", request.id)
         if request.id != own_id(request.whole):
             found.shared.add(("prompts", request.id))
-        if request.is_told and request.whole[-1].state == "failed":
-            key = f"otlp:error:{request.id}"
-            found.rows["agent_logs", key] = _failure(request, key)
+        if request.has_failed:
+            found.rows[failure_of(request)] = failure_row(request)
     for use in uses:
-        found.rows["agent_logs", use.key] = _tool_log(use)
+        found.rows["agent_logs", use.key] = tool_row(use)
         for record in use.records:
             found.homes[place_of(record)] = ("agent_logs", use.key)
     found.rows |= logs
-    found.shared |= {home for home, row in found.rows.items() if _is_shared(home, row)}
+    found.shared |= {home for home, row in found.rows.items() if is_shared(home, row)}
     return found
 
 
-def _is_shared(home: Home, row: Values) -> bool:
+def is_shared(home: Home, row: Values) -> bool:
     """Whether a row may be there although no record of its trace is: from other sources, or for a log of no trace at all."""
     if home[0] == "agents":
         return row["context"]["source"] != "otel"
@@ -80,7 +87,7 @@ def _by_owner(requests: list[Request]) -> dict[str, list[Request]]:
     return found
 
 
-def _agent(instance: Instance, requests: list[Request]) -> Values:
+def agent_row(instance: Instance, requests: list[Request]) -> Values:
     state, error = _ending(instance, requests)
     first = instance.records[0]
     is_claude = instance.agent_key is not None or first.trace_id.startswith("cc:")
@@ -135,21 +142,28 @@ def _prompts(by_owner: Mapping[str, list[Request]], uses: list[ToolUse], said: M
             tools[use.owner.id].append(use)
     found = dict[str, Values]()
     for owner_id, requests in by_owner.items():
-        before: Request | None = None
-        for request in requests:
-            between = [use for use in tools[owner_id] if _is_between(use, before, request)]
-            found[request.id] = _prompt(request, before is None, between, said.get(request.id))
-            before = request
+        for request, is_first, between in following(requests, tools[owner_id]):
+            found[request.id] = prompt_row(request, is_first, between, said.get(request.id))
     return found
 
 
-def _is_between(use: ToolUse, before: Request | None, request: Request) -> bool:
-    """Whether a tool was used after one request and before another."""
-    begun = use.records[0].start_us
-    return before is not None and before.start_us <= begun < request.start_us
+def following(requests: list[Request], uses: list[ToolUse]) -> Iterator[tuple[Request, bool, list[ToolUse]]]:
+    """The requests of one agent, whether each is its first, and the tools that were used between the one before and it."""
+    uses = sorted(uses, key=_begun)
+    last, place = None, 0
+    for request in requests:
+        start = place
+        while place < len(uses) and _begun(uses[place]) < request.start_us:
+            place += 1
+        yield request, last is None, uses[start:place] if last is not None else []
+        last = request
 
 
-def _prompt(request: Request, is_first: bool, between: list[ToolUse], said: Facts | None) -> Values:
+def _begun(use: ToolUse) -> int:
+    return use.records[0].start_us
+
+
+def prompt_row(request: Request, is_first: bool, between: list[ToolUse], said: Facts | None) -> Values:
     calls, last, tokens = request.calls, request.whole[-1], request.tokens()
     prompt_type, prompt_name = _type_and_name(request, is_first, between, said)
     cost = max(((call.rank, call.cost) for call in calls if call.cost is not None), default=None)
@@ -237,7 +251,11 @@ def _said_before(forest: Forest, agents: Agents, requests: list[Request]) -> dic
     return found
 
 
-def _failure(request: Request, key: str) -> Values:
+def failure_of(request: Request) -> Home:
+    return "agent_logs", f"otlp:error:{request.id}"
+
+
+def failure_row(request: Request) -> Values:
     last = request.whole[-1]
     return {
         "agent_id": request.owner.id,
@@ -246,11 +264,11 @@ def _failure(request: Request, key: str) -> Values:
         "message": last.error or "The request failed.",
         "details": {"prompt_id": request.id},
         "created_at": _time(last.end_us),
-        "source_key": key,
+        "source_key": failure_of(request)[1],
     }
 
 
-def _tool_log(use: ToolUse) -> Values:
+def tool_row(use: ToolUse) -> Values:
     records = use.records
     failed = next((one for one in records if one.state != "completed"), None)
     first = min(records, key=lambda one: one.start_us, default=None)
@@ -281,7 +299,7 @@ def _logs(forest: Forest, agents: Agents, found: Derived) -> Iterable[tuple[Home
         if one.kind == "handoff":
             yield _handoff(one, agents)
         elif one.kind == "log":
-            home, row = _log(one, None if one.details.get("is_of_system") else agents.owner(one))
+            home, row = log_row(one, None if one.details.get("is_of_system") else agents.owner(one))
             found.homes[place_of(one)] = home
             yield home, row
 
@@ -300,7 +318,7 @@ def _handoff(one: Facts, agents: Agents) -> tuple[Home, Values]:
     }
 
 
-def _log(one: Facts, owner: Instance | None) -> tuple[Home, Values]:
+def log_row(one: Facts, owner: Instance | None) -> tuple[Home, Values]:
     told, key = one.details, named(f"otlp:{one.trace_id}:{one.key}")
     row = {
         "log_level": told.get("level", "INFO"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
@@ -104,23 +104,27 @@ class LogRecord:
     attributes: dict[str, Any]
 
 
-@dataclass(slots=True)
 class Records:
-    """What some bodies hold, and why some of it was left out."""
+    """What some bodies hold, handed on one by one, and why some of it was left out."""
 
-    spans: list[Span] = field(default_factory=list[Span])
-    logs: list[LogRecord] = field(default_factory=list[LogRecord])
-    ignored: int = 0
-    rejected: Counter[str] = field(default_factory=Counter[str])
+    def __init__(self, take_span: Callable[[Span], None], take_log: Callable[[LogRecord], None]) -> None:
+        self._take_span = take_span
+        self._take_log = take_log
+        self.spans = self.logs = self.ignored = 0
+        self.rejected = Counter[str]()
 
+    def span(self, span: Span) -> None:
+        """One to which nothing could refer is left out."""
+        if not span.trace_id or not span.span_id:
+            self.rejected["a span without a trace id and a span id"] += 1
+            return
+        span.start_ns = span.start_ns or span.end_ns
+        self.spans += 1
+        self._take_span(span)
 
-def usable_span(span: Span, records: Records) -> None:
-    """Take a span, unless nothing could refer to it."""
-    if not span.trace_id or not span.span_id:
-        records.rejected["a span without a trace id and a span id"] += 1
-        return
-    span.start_ns = span.start_ns or span.end_ns
-    records.spans.append(span)
+    def log(self, record: LogRecord) -> None:
+        self.logs += 1
+        self._take_log(record)
 
 
 def usable_time(value: int) -> int:
@@ -131,8 +135,7 @@ def usable_number(value: float) -> float | str:
     return value if isfinite(value) else str(value)
 
 
-def usable_text(text: str) -> str:
-    return storable(text)
+usable_text = storable
 
 
 def attribute_map(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def recognises(span: Span) -> bool:
     attributes = span.attributes
     if "gen_ai.operation.name" in attributes or "agent_name" in attributes:
         return True
-    return any(key.startswith(_PREFIX) for key in attributes)
+    return _PREFIX in "\0".join(attributes) and any(key.startswith(_PREFIX) for key in attributes)
 
 
 def read(span: Span) -> Reading:

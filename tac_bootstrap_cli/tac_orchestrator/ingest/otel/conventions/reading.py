@@ -68,6 +68,8 @@ def count(attributes: dict[str, Any], *names: str) -> int | None:
     """The first of these that is a number of something. Some senders write numbers as texts, or with a fraction of 0."""
     for key in names:
         value = attributes.get(key)
+        if value is None:
+            continue
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
             value = int(value)
         if isinstance(value, float) and value.is_integer():

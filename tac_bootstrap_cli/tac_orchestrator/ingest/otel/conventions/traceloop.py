@@ -15,7 +15,9 @@ _FLAT = "opentelemetry.instrumentation.openai_agents"
 
 
 def recognises(span: Span) -> bool:
-    return span.scope.startswith(_SCOPES) and any(key.startswith("traceloop.") for key in span.attributes)
+    if not span.scope.startswith(_SCOPES) or "traceloop." not in "\0".join(span.attributes):
+        return False
+    return any(key.startswith("traceloop.") for key in span.attributes)
 
 
 def read(span: Span) -> Reading:

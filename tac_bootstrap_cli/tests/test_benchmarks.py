@@ -24,6 +24,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         ("writes", ["awaited logs, 64 tasks, /s", "bulk prompts, /s", "redaction of clean text, µs per KB"]),
         ("processes", ["2 processes, 16 tasks each: locked or other errors", "… the longest wait"]),
         ("startup", ["tac-orch --help, ms", "first use: open, write, close, ms"]),
+        ("ingest", ["until visible, /s: HTTP, one trace", "until visible, /s: in-process, traces of 49 spans"]),
         ("server", ["server: a page of 50 sessions, ms", "server: a session of 1021 spans, ms", "the last of 100 listeners"]),
     ],
 )

@@ -13,8 +13,8 @@ from tac_orchestrator.ingest.otel.rows import Derived, derive
 LARGE = 500
 """Records from which on a trace is kept with its rows. Those of a smaller one are made anew more quickly than looked after."""
 
-MOST_RECORDS = 50_000
-"""Records that are kept in memory, of all traces together; more, only if one trace alone has more."""
+MOST_RECORDS = 25_000
+"""Records that are kept in memory, of all traces together: about 4 KB each. More, only if one trace alone has more."""
 
 Change = tuple[Derived, Derived]
 """The rows that change, as they were and as they are to become."""

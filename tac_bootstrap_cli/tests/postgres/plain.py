@@ -45,14 +45,14 @@ class Plain:
     """Commits each statement."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._thread = ThreadPoolExecutor(1)
         self._runner = self._thread.submit(asyncio.Runner).result()
         self._connection = self._run(asyncpg.connect(url, server_settings={"timezone": "UTC"}))
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Result:
         """`?` stands for a value, which becomes a literal, whose type is that of its place."""
-        parts = sql.split("?")
+        parts = sql.split("?") if values else [sql]
         assert len(parts) == len(values) + 1, sql
         text = parts[0] + "".join(_literal(value) + part for value, part in zip(values, parts[1:], strict=True))
         return Result([Row({name: _plain(value) for name, value in row.items()}) for row in self._run(self._fetch(text))])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tac_orchestrator import Database
 
@@ -21,6 +21,8 @@ from ..server.support import Server, serving
 from . import chromium
 from .support import Complaints, opened
 from .workflows import record_all
+
+expect.set_options(timeout=15_000)  # a machine may be busy
 
 Opened = Callable[..., AbstractAsyncContextManager[Page]]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -24,11 +26,13 @@ from tac_orchestrator import (
 )
 from tac_orchestrator.schema import migrations, whole_schema
 from tac_orchestrator.settings import Settings
+from tac_orchestrator.testing import make_agent, make_prompt
 
 from ..store.support import start_python
 from .plain import plainly_connected
 from .running import NEWEST, Cluster, new_cluster, shared_cluster
 
+ROOT = Path(__file__).parents[3]
 TODAY = len(migrations("postgres"))
 
 
@@ -203,6 +207,31 @@ async def test_nobody_sees_the_password(server: Cluster, monkeypatch: pytest.Mon
     assert secret not in str(caught.value) + caught.value.hint
 
 
+# Least privilege
+
+
+async def test_the_roles_of_the_documentation_can_do_their_work_and_no_more(server: Cluster, url: str) -> None:
+    (script,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "scale.md").read_text("utf-8"), re.DOTALL)
+    await asyncio.to_thread(run_script, url, script)
+    try:
+        async with Database.open(url.replace("postgres@", "recorder@")) as db:
+            agent = await make_agent(db)
+            prompt = await make_prompt(db, agent)
+            await db.prompts.answer(prompt.id, "a zebra", tokens_input=1, tokens_output=1)
+            await db.agents.finish(agent.id)
+            assert [hit.id for hit in await db.search.find("zebra")] == [prompt.id]
+            with pytest.raises(DatabaseReadOnly):
+                await db.prompts.delete(prompt.id)
+        async with Database.open(url.replace("postgres@", "reader@")) as db:
+            assert [hit.id for hit in await db.search.find("zebra")] == [prompt.id]
+            assert (await db.sessions.get("session")).prompt_count == 1
+            with pytest.raises(DatabaseReadOnly):
+                await db.agents.update(agent.id, context={})
+    finally:
+        for role in ("recorder", "reader"):
+            await asyncio.to_thread(run_script, url, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
 # Only what reads
 
 
@@ -350,8 +379,6 @@ async def test_a_server_that_is_not_there_says_what_to_do() -> None:
 
 
 async def test_what_only_files_know_names_the_program_of_the_server(db: Database) -> None:
-    from pathlib import Path
-
     for act, program in [
         (lambda: db.engine.back_up(Path("x")), "pg_dump"),
         (lambda: db.engine.restore(Path("x"), None), "pg_restore"),

@@ -24,12 +24,18 @@ SELECT 1 AS gone
 WHERE EXISTS (
     SELECT 1 FROM feed_trimmed
     WHERE (xid, id) > (split_part(:position, '.', 1)::XID8, split_part(:position, '.', 2)::BIGINT)
+      AND xid < pg_snapshot_xmax(pg_current_snapshot())
 ) OR split_part(:position, '.', 1)::XID8 > pg_snapshot_xmax(pg_current_snapshot())
 
 -- trim --
+-- The oldest, and what a backup has brought along from another server, whose transactions had other numbers.
 WITH gone AS (
     DELETE FROM changes
-    WHERE (xid, id) <= (SELECT xid, id FROM changes ORDER BY xid DESC, id DESC OFFSET :keep LIMIT 1)
+    WHERE (xid, id) <= (
+        SELECT xid, id FROM changes WHERE xid < pg_snapshot_xmax(pg_current_snapshot()) ORDER BY xid DESC, id DESC
+        OFFSET :keep LIMIT 1
+    ) OR xid > pg_snapshot_xmax(pg_current_snapshot())
     RETURNING xid, id
 )
-INSERT INTO feed_trimmed (xid, id) SELECT xid, id FROM gone ORDER BY xid DESC, id DESC LIMIT 1
+INSERT INTO feed_trimmed (xid, id)
+SELECT xid, id FROM gone WHERE xid < pg_snapshot_xmax(pg_current_snapshot()) ORDER BY xid DESC, id DESC LIMIT 1

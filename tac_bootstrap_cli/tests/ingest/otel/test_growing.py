@@ -102,3 +102,28 @@ def assert_is_difference(told: Derived, becomes: Derived, before: Derived, after
     assert {place for place in after.homes if before.homes.get(place, after.homes[place]) != after.homes[place]} <= {
         *told.homes
     }
+
+
+def test_what_an_agent_owned_is_its_wrapper_s_when_that_comes() -> None:
+    wrapper, inner, request = (_plain(key, kind) for key, kind in (("1", "agent"), ("2", "agent"), ("3", "call")))
+    inner.parent, request.parent = wrapper.key, inner.key
+    growing = Growing(TRACE, [inner, request])
+    growing.add([wrapper])
+    assert growing.derived.rows == derive([wrapper, inner, request]).rows
+    assert len([home for home in growing.derived.rows if home[0] == "agents"]) == 1
+
+
+def test_a_record_that_is_told_again_more_fully_changes_its_row() -> None:
+    begun, ended = _plain("1", "call"), _plain("1", "call")
+    begun.is_open, ended.end_us = True, 9
+    growing = Growing(TRACE, [begun])
+    told, becomes = growing.add([ended])
+    assert [row["status"] for home, row in told.rows.items() if home[0] == "prompts"] == ["streaming"]
+    assert growing.derived.rows == derive([ended]).rows == {**growing.derived.rows, **becomes.rows}
+
+
+def _plain(key: str, kind: Any) -> Facts:
+    one = Facts(TRACE, key, None, kind, kind, "", "service", "p", int(key), 5)
+    one.agent = "builder" if kind == "agent" else None
+    one.call = CallFacts(model="gpt-4o") if kind == "call" else None
+    return one

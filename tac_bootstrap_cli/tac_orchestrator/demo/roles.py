@@ -61,14 +61,14 @@ async def builder(part: str) -> None:
 
 async def fixer() -> None:
     async with _agent("fixer", "builder") as agent:
-        prompt = f"A test fails. Repair shop/basket.py:\n\n{_read('shop/basket.py')}"
+        prompt = f"A test fails. Repair shop/basket.py:\n\n{_quoted('shop/basket.py')}"
         text = await _answer(agent, "correction", prompt, "basket_fixed.py.txt")
         await _write_as_tool(agent, "shop/basket.py", text)
 
 
 async def reviewer() -> None:
     async with _agent("reviewer", "reviewer") as agent:
-        written = "\n\n".join(_read(path) for path, _ in PARTS.values())
+        written = "\n\n".join(_quoted(path) for path, _ in PARTS.values())
         verdict = await _answer(agent, "adw", f"Review what was built:\n\n{written}", "review.md", name="review")
         await agent.log("milestone", verdict.strip())
 
@@ -124,5 +124,5 @@ def _write(path: str, text: str) -> None:
     Path(path).write_text(text, "utf-8")
 
 
-def _read(path: str) -> str:
-    return Path(path).read_text("utf-8")
+def _quoted(path: str) -> str:
+    return f"```python\n{Path(path).read_text('utf-8')}```"

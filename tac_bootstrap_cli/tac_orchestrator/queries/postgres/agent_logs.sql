@@ -1,2 +1,11 @@
+-- list.of_session --
+-- Logs of all agents of a session, the newest first. Each agent gives its newest, however many it has.
+SELECT entries.* FROM agents CROSS JOIN LATERAL (
+    SELECT agent_logs.* FROM agent_logs WHERE agent_logs.agent_id = agents.id AND {more_filters}
+    ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT :limit
+) AS entries
+WHERE agents.session_id = :session_id
+ORDER BY entries.created_at DESC, entries.id DESC LIMIT :limit
+
 -- list.newest_of_session --
 -- Its planner has no need of it: `list.of_session` does.

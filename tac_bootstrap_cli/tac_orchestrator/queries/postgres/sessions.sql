@@ -5,3 +5,9 @@ sessions.status = :status AND (:status = 'completed' OR sessions.session_id IN (
     WHERE CASE :status WHEN 'running' THEN running_count <> 0 WHEN 'failed' THEN root_failed_count <> 0
                        ELSE root_cancelled_count <> 0 END
 ))
+
+-- totals --
+-- How much there is, from what is counted for each session anyway.
+SELECT (SELECT COUNT(*) FROM session_starts) AS session_count, COALESCE(SUM(agent_count), 0) AS agent_count,
+    COALESCE(SUM(running_count), 0) AS running_count, COALESCE(SUM(prompt_count), 0) AS prompt_count
+FROM session_totals

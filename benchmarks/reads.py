@@ -153,8 +153,13 @@ def _totals() -> Iterator[Case]:
 
 def _lookups(data: Dataset) -> Iterator[Case]:
     for table, beginning in (("agents", data.hot.id[:13]), ("prompts", data.hot.id[:13])):
-        sql, values = statement(f"{table}_matching"), {"first": beginning, "last": f"{beginning}g", "limit": 5}
-        yield Case(f"{table}: matching", lambda database, sql=sql, values=values: database.query(sql, **values))
+        values = {"first": beginning, "last": f"{beginning}g", "limit": 5}
+        yield Case(f"{table}: matching", lambda database, table=table, values=values: _matching(database, table, values))
+
+
+async def _matching(database: Database, table: str, values: Filters) -> list[RawRow]:
+    query = database.engine.queries(table)["matching"]
+    return await database.engine.fetch(query, [values[name] for name in query.parameters])
 
 
 def _searches() -> Iterator[Case]:

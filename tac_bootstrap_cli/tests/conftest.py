@@ -7,7 +7,6 @@ all their cases.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
@@ -18,7 +17,7 @@ import pytest
 from tac_orchestrator import Agent, Database, Prompt
 from tac_orchestrator.testing import make_agent, make_prompt
 
-from .postgres.running import NEWEST, OLDEST, Cluster, shared_cluster
+from .postgres.running import NEWEST, OLDEST, Cluster, new_cluster
 
 ON_POSTGRES = ("test_tables", "test_totals", "test_runs", "test_database", "test_samples", "test_api")
 """The modules whose tests say the most about an engine."""
@@ -77,8 +76,7 @@ def engine(request: pytest.FixtureRequest) -> Generator[Cluster | None]:
     if name == "sqlite":
         yield None
         return
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
-    with shared_cluster(run, int(name.removeprefix("postgres"))) as cluster:
+    with new_cluster(int(name.removeprefix("postgres")), settings={"autovacuum": "off"}) as cluster:
         yield cluster
 
 

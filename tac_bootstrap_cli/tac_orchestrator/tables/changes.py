@@ -37,7 +37,7 @@ class Changes(Table[Change]):
     model = Change
 
     async def last(self) -> str:
-        """The position behind everything that has been committed."""
+        """The position behind everything that has been committed; on a server, as far as no open transaction holds it back."""
         return (await self._fetch(self._queries["last"]))[0]["position"]
 
     async def after(self, position: str = "0.0.0", *, limit: int = _PAGE) -> Page[Change]:

@@ -479,7 +479,7 @@ def test_a_broken_store_does_not_keep_the_command_from_running(path: Path, spoil
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("TAC_ORCHESTRATOR_DB", "postgresql://host/tac"),
+        ("TAC_ORCHESTRATOR_DB", "mysql://host/tac"),
         ("TAC_ORCHESTRATOR_DB", ":memory:"),
         ("TAC_ORCHESTRATOR_REDACT", "perhaps"),
     ],

@@ -1,4 +1,5 @@
-"""A real PostgreSQL for the tests, from packages: started once, shared by all processes of a test run, gone afterwards.
+"""A real PostgreSQL for the tests, from packages: started once by each process of a test run, gone afterwards. A feed is in the
+order of all transactions of a server: two tests at once on one server would make each other wait.
 
 PostgreSQL refuses to run as root, and an unprivileged user may not be able to read the environment that the package lies in: as
 root, its programs are copied to a temporary folder and run as nobody.
@@ -201,12 +202,9 @@ class Cluster:
             return thread.submit(asyncio.run, run()).result()
 
     def _make_template(self) -> None:
-        with _alone("template"):
-            if not (self.folder / "template").exists():
-                engine = Database(Settings(self.url(_TEMPLATE))).engine
-                with ThreadPoolExecutor(1) as thread:
-                    thread.submit(prepare, engine).result()
-                (self.folder / "template").touch()
+        engine = Database(Settings(self.url(_TEMPLATE))).engine
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(prepare, engine).result()
 
     @property
     def _by_files(self) -> str:
@@ -241,7 +239,7 @@ def runnable(source: Path, folder: Path) -> Path:
 
 @contextmanager
 def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
-    """A cluster of one's own, to be killed and mistreated."""
+    """A cluster of one's own."""
     folder = Path(tempfile.mkdtemp(prefix="tac-postgres-"))
     folder.chmod(0o755)
     try:
@@ -251,6 +249,7 @@ def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
         try:
             yield cluster
         finally:
+            cluster.let_go()
             if (cluster.data / "postmaster.pid").exists():
                 cluster.stop()
     finally:
@@ -258,56 +257,11 @@ def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
 
 
 @contextmanager
-def shared_cluster(run: str, version: int = 18) -> Generator[Cluster]:
-    """The cluster of this test run: who comes first starts it, who leaves last stops it."""
-    home = Path(tempfile.gettempdir()) / f"tac-postgres-{version}-{run}"
-    with ExitStack() as stack:
-        with _alone("cluster"):
-            home.mkdir(mode=0o755, exist_ok=True)
-            users = stack.enter_context((home / "users").open("w"))
-            fcntl.flock(users, fcntl.LOCK_SH)
-            cluster = _started(home, version)
-        try:
-            yield cluster
-        finally:
-            cluster.let_go()
-            with _alone("cluster"):
-                if _is_last(users):
-                    cluster.stop()
-                    shutil.rmtree(home, ignore_errors=True)
-
-
-def _started(home: Path, version: int) -> Cluster:
-    port = home / "port"
-    if port.exists():
-        return Cluster(home, runnable_path(packaged(version), home), port=int(port.read_text()))
-    cluster = Cluster(home, runnable(packaged(version), home))
-    cluster.initialise()
-    cluster.start()
-    port.write_text(str(cluster.port))
-    return cluster
-
-
-def runnable_path(source: Path, folder: Path) -> Path:
-    """Where `runnable` has put them."""
-    return folder / source.parent.name / source.name if os.geteuid() == 0 else source
-
-
-@contextmanager
 def _alone(what: str) -> Generator[None]:
-    """While no other process of any test run does the same. Within, one may do another thing alone, but not the same again."""
+    """While no other process of any test run does the same."""
     with (Path(tempfile.gettempdir()) / f".tac-postgres-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _is_last(users: Any) -> bool:
-    fcntl.flock(users, fcntl.LOCK_UN)
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

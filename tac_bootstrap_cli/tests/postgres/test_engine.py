@@ -30,7 +30,7 @@ from tac_orchestrator.testing import make_agent, make_prompt
 
 from ..store.support import run_python, start_python
 from .plain import plainly_connected
-from .running import NEWEST, Cluster, new_cluster, shared_cluster
+from .running import NEWEST, Cluster, new_cluster
 
 ROOT = Path(__file__).parents[3]
 TODAY = len(migrations("postgres"))
@@ -38,7 +38,7 @@ TODAY = len(migrations("postgres"))
 
 @pytest.fixture(scope="module")
 def server() -> Generator[Cluster]:
-    with shared_cluster(os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid()), NEWEST) as cluster:
+    with new_cluster(NEWEST) as cluster:
         yield cluster
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tac_orchestrator import Agent, Database, Prompt
@@ -31,6 +32,13 @@ OF_FILES = ("test_backup", "test_restore", "test_doctor")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the sweeps that take minutes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where a test does not say how many examples it tries, a sweep tries many."""
+    hypothesis.settings.register_profile("sweep", max_examples=1000)
+    hypothesis.settings.register_profile("usual", max_examples=60)
+    hypothesis.settings.load_profile("sweep" if config.getoption("--long") else "usual")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -57,7 +57,7 @@ def _facts(draw: st.DrawFn, place: int, number: int) -> Facts:
     return one
 
 
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 @given(facts=trees(), seed=st.integers(0, 1000), pieces=st.integers(1, 6))
 def test_whatever_comes_when_the_rows_are_those_of_all_together(facts: list[Facts], seed: int, pieces: int) -> None:
     assert_grows(facts, seed, pieces)

@@ -63,7 +63,7 @@ def damaged(draw: st.DrawFn) -> Body:
     return Body(body.signal, body.content_type, bytes(data))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=damaged())
 async def test_damaged_bodies_are_refused_or_read_as_far_as_they_can_be(tmp_path: Path, body: Body) -> None:
     async with Database.open(tmp_path / f"{os.urandom(8).hex()}.db") as db:
@@ -75,7 +75,7 @@ async def test_damaged_bodies_are_refused_or_read_as_far_as_they_can_be(tmp_path
             assert await attempt(db, body) == taken
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(signal=st.sampled_from(["traces", "logs", "metrics"]), data=st.binary(max_size=300))
 @pytest.mark.parametrize("content_type", ["application/x-protobuf", "application/json"])
 async def test_random_bytes_are_refused_or_hold_nothing(content_type: str, signal: Any, data: bytes, db: Database) -> None:

@@ -346,7 +346,8 @@ def test_what_was_acknowledged_is_there_once_although_the_server_was_killed() ->
             cluster.start()
         acknowledged += [recorder.stdout.readline().strip() for _ in range(50)]
         recorder.kill()
-        rest, errors = recorder.communicate()
+        rest = recorder.stdout.read()  # also what was read ahead, which `communicate` knows nothing of
+        _, errors = recorder.communicate()
         acknowledged += [line for line in rest.split("\n")[:-1] if line]
         stored = [row["message"] for row in cluster.sql("SELECT message FROM agent_logs", database="kept")]
     assert agent

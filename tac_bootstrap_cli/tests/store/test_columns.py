@@ -113,9 +113,8 @@ def rows(draw: Callable[[st.SearchStrategy[Any]], Any], table: str, odd_columns:
 
 
 @pytest.mark.parametrize("table", MODELS)
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
-)  # most rows with anything odd in them are not plain
+# Most rows with anything odd in them are not plain.
+@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.data())
 def test_what_is_plain_is_kept_as_its_model_would_keep_it(table: str, data: st.DataObject) -> None:
     model, query = MODELS[table], queries(table)["create"]

@@ -21,7 +21,7 @@ from benchmarks import dataset
 from benchmarks.dataset import KINDS, SPAN, START, Dataset
 from benchmarks.harness import Budget, Line, ProgressLine, Size, settings, spread, temporary_folder
 from tac_orchestrator import Database
-from tac_orchestrator.cli.lookup import statement
+from tac_orchestrator.cli.lookup import matching, statement
 from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.queries import Query
 
@@ -153,13 +153,9 @@ def _totals() -> Iterator[Case]:
 
 def _lookups(data: Dataset) -> Iterator[Case]:
     for table, beginning in (("agents", data.hot.id[:13]), ("prompts", data.hot.id[:13])):
-        values = {"first": beginning, "last": f"{beginning}g", "limit": 5}
-        yield Case(f"{table}: matching", lambda database, table=table, values=values: _matching(database, table, values))
-
-
-async def _matching(database: Database, table: str, values: Filters) -> list[RawRow]:
-    query = database.engine.queries(table)["matching"]
-    return await database.engine.fetch(query, [values[name] for name in query.parameters])
+        yield Case(
+            f"{table}: matching", lambda database, table=table, beginning=beginning: matching(database, table, beginning)
+        )
 
 
 def _searches() -> Iterator[Case]:

@@ -52,8 +52,8 @@ async def find(database: Database, key: str) -> Found:
     if await database.sessions.find(key) is not None:
         return Found("session", key)
     found = [Found("session", id) for id in await database.sessions.matching(key, limit=_SHOWN)]
-    found += [Found("agent", id) for id in await _matching(database, "agents", key)]
-    found += [Found("prompt", id) for id in await _matching(database, "prompts", key)]
+    found += [Found("agent", id) for id in await matching(database, "agents", key)]
+    found += [Found("prompt", id) for id in await matching(database, "prompts", key)]
     return _only(found, key, "session, agent or prompt")
 
 
@@ -66,12 +66,12 @@ async def session_id(database: Database, key: str | None) -> str | None:
 
 async def agent_id(database: Database, key: str | None) -> str | None:
     """Raises NotFound, and UsageError if it may mean several."""
-    return None if key is None else _only(_as(await _matching(database, "agents", key), "agent"), key, "agent").id
+    return None if key is None else _only(_as(await matching(database, "agents", key), "agent"), key, "agent").id
 
 
 async def prompt_id(database: Database, key: str | None) -> str | None:
     """Raises NotFound, and UsageError if it may mean several."""
-    return None if key is None else _only(_as(await _matching(database, "prompts", key), "prompt"), key, "prompt").id
+    return None if key is None else _only(_as(await matching(database, "prompts", key), "prompt"), key, "prompt").id
 
 
 def statement(name: str) -> str:
@@ -83,7 +83,8 @@ def _as(ids: list[str], kind: Thing) -> list[Found]:
     return [Found(kind, id) for id in ids]
 
 
-async def _matching(database: Database, table: str, key: str) -> list[str]:
+async def matching(database: Database, table: str, key: str) -> list[str]:
+    """The ids in this table that begin so, as many as are shown."""
     beginning = key.lower()
     if not _ID_BEGINNING.fullmatch(beginning):
         return []

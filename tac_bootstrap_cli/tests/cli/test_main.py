@@ -229,13 +229,15 @@ def open_files(process: subprocess.Popen[str]) -> list[Path]:
 
 def test_an_interrupt_ends_without_a_word(store: Path) -> None:
     slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
-    process = subprocess.Popen([PROGRAM, "query", slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not any(str(file).endswith("-shm") for file in open_files(process)):
-        assert process.poll() is None
+    with subprocess.Popen([PROGRAM, "query", slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not any(str(file).endswith("-shm") for file in open_files(process)):
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
-    process.send_signal(signal.SIGINT)
-
-    out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err.strip()) == (130, "", "")
 
 

@@ -33,6 +33,7 @@ from .support import connected, definitions, insert
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 UNKNOWN = "00000000-0000-4000-8000-00000000dead"
+ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
 
 NewAgent = Callable[..., Awaitable[Agent]]
 NewPrompt = Callable[..., Awaitable[Prompt]]
@@ -1215,6 +1216,18 @@ async def test_a_query_may_hold_colons_and_values(db: Database, agent: Agent) ->
 async def test_a_query_that_is_wrong_is_refused(db: Database, sql: str) -> None:
     with pytest.raises(InvalidRecord):
         await db.query(sql)
+
+
+async def test_a_query_whose_caller_goes_away_ends_wherever_it_is(db: Database) -> None:
+    for steps in range(12):
+        task = asyncio.create_task(db.query(ENDLESS))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+    every_connection = [db.query("SELECT 1 AS one") for _ in range(12)]
+    assert await asyncio.gather(*every_connection) == [[{"one": 1}]] * 12
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM agents", "DROP TABLE agents", "CREATE TABLE mine (x)", "PRAGMA user_version = 3"])

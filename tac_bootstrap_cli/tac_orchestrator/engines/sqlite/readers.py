@@ -94,7 +94,7 @@ class Readers:
                 raise translated(error, str(self._path)) from error
             except asyncio.CancelledError:
                 if connection is not None:
-                    await asyncio.shield(connection.interrupt())
+                    await asyncio.shield(_stop(connection))
                 raise
             finally:
                 if connection is not None:
@@ -118,6 +118,15 @@ async def connect(connector: Callable[[], sqlite.Connection]) -> aiosqlite.Conne
     await connection
     connection.row_factory = sqlite.Row
     return connection
+
+
+async def _stop(connection: aiosqlite.Connection) -> None:
+    """Interrupts what the connection was asked. An interrupt is lost on a statement that its thread is only about to begin."""
+    idle = asyncio.ensure_future(connection.commit())
+    while not idle.done():
+        await connection.interrupt()
+        await asyncio.wait({idle}, timeout=0.01)
+    await asyncio.gather(idle, return_exceptions=True)
 
 
 async def _rows(connection: aiosqlite.Connection, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[RawRow]:

@@ -2,13 +2,16 @@
 
 A transaction says its number before it commits. When the connection is lost during the COMMIT, PostgreSQL is asked what has
 become of it (`pg_xact_status`): nothing is lost, and nothing is stored twice.
+
+A server that crashed, or a replica that took its place, may give the same number to somebody else, if it has nothing of the
+one who had it. So the number is kept with the end of the log at that moment, behind which the COMMIT must stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from tac_orchestrator.engines.base import Outcome, Statement, Unit
 from tac_orchestrator.engines.postgres.driver import Connection
@@ -23,16 +26,28 @@ _BEGIN = "BEGIN"
 # Retention keeps what rows count for, and then deletes them: if somebody changes them in between, it has to begin anew.
 _BEGIN_UNDISTURBED = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
+_MARK = "SELECT pg_current_xact_id()::TEXT, pg_current_wal_insert_lsn()::TEXT, pg_last_wal_replay_lsn()::TEXT"
+
+
+class Mark(NamedTuple):
+    """A transaction's number, where the server's log ended before its COMMIT, and how far that log was read when the server was
+    last recovered, if it ever was."""
+
+    number: str
+    log_end: str
+    recovered_until: str | None
+
 
 class Transaction:
-    """One attempt to commit some units. `number` is its own while its end is not known."""
+    """One attempt to commit some units. `mark` is known from before its COMMIT, and `is_open` until it has been answered."""
 
     def __init__(self, connection: Connection, units: Sequence[Unit], target: str) -> None:
         self._connection = connection
         self._units = units
         self._target = target
         self._outcomes: list[Sequence[Outcome] | OrchestratorError] = []
-        self.number: str | None = None
+        self.mark: Mark | None = None
+        self.is_open = False
 
     async def commit(self) -> None:
         """Leaves in each unit what its statements did, or its error. What is not the units' fault is raised."""
@@ -61,10 +76,12 @@ class Transaction:
         undisturbed = any(statement.query.table == "retention" for unit in self._units for statement in unit.statements)
         await self._connection.execute(_BEGIN_UNDISTURBED if undisturbed else _BEGIN)
         self._outcomes = [()] * len(self._units)
+        self.is_open = False
         await run()
-        self.number = await self._connection.fetchval("SELECT pg_current_xact_id()::TEXT")
+        self.mark = Mark(*await self._connection.fetchrow(_MARK))
+        self.is_open = True
         await self._connection.execute("COMMIT")
-        self.number = None
+        self.is_open = False
 
     async def _together(self) -> None:
         """Units of one statement that takes many rows may change places with their like, so that equal queries meet. Every

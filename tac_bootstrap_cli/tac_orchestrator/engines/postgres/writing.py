@@ -14,7 +14,7 @@ from typing import Any
 
 from tac_orchestrator.engines.base import Unit
 from tac_orchestrator.engines.postgres.address import Address
-from tac_orchestrator.engines.postgres.commits import Transaction
+from tac_orchestrator.engines.postgres.commits import Mark, Transaction
 from tac_orchestrator.engines.postgres.connections import open_writer
 from tac_orchestrator.engines.postgres.driver import Connection
 from tac_orchestrator.engines.postgres.faults import is_lost, may_be_tried_again, state_of, translated
@@ -25,9 +25,16 @@ _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _IN_THE_FUTURE = "22023"
 
+# Since a recovery that has not come as far as the COMMIT, the number may be another's.
+_END = """
+    SELECT CASE
+        WHEN pg_last_wal_replay_lsn() IS DISTINCT FROM $3::TEXT::PG_LSN AND pg_last_wal_replay_lsn() <= $2::TEXT::PG_LSN
+        THEN 'lost' ELSE pg_xact_status($1::TEXT::XID8) END
+"""
+
 
 class Writing:
-    """See `engines.base.Engine.commit`."""
+    """See `engines.base.Engine.commit`. `last` is the number of the last transaction that was committed here."""
 
     def __init__(self, address: Address, settings: Settings) -> None:
         self._address = address
@@ -35,6 +42,7 @@ class Writing:
         self._runner: asyncio.Runner | None = None
         self._connection: Connection | None = None
         self._abandoned: list[Any] = []
+        self.last: str | None = None
 
     def commit(self, units: Sequence[Unit]) -> None:
         if self._runner is None:
@@ -64,11 +72,12 @@ class Writing:
         while True:
             try:
                 connection = await self._connected()
-                if transaction is not None and transaction.number is not None and await self._is_done(transaction.number):
+                if transaction is None or not await self._is_done(transaction):
+                    transaction = Transaction(connection, units, self._address.target)
+                    await transaction.commit()
+                else:
                     transaction.settle()
-                    return
-                transaction = Transaction(connection, units, self._address.target)
-                await transaction.commit()
+                self.last = transaction.mark.number if transaction.mark is not None else self.last
                 return
             except Exception as error:
                 await self._after(error, is_last=time.monotonic() + pause > give_up, transaction=transaction)
@@ -84,7 +93,7 @@ class Writing:
             await self._disconnect()
         if (lost or may_be_tried_again(error)) and not is_last:
             return
-        if transaction is not None and transaction.number is not None:
+        if transaction is not None and transaction.is_open:
             raise self._unknown(error) from error
         raise error
 
@@ -95,19 +104,25 @@ class Writing:
             self._address.target, f"{told}; whether the last rows were stored is not known", hint=reason.hint
         )
 
-    async def _is_done(self, number: str) -> bool:
-        """Whether the transaction of this number was committed. One that has not ended yet is waited for."""
+    async def _is_done(self, transaction: Transaction) -> bool:
+        """Whether it was committed, although nobody said so. One that has not ended yet is waited for."""
         assert self._connection is not None
+        if not transaction.is_open or transaction.mark is None:
+            return False
         while True:
-            try:
-                status = await self._connection.fetchval("SELECT pg_xact_status($1::TEXT::XID8)", number)
-            except Exception as error:
-                if state_of(error) == _IN_THE_FUTURE:  # the server that is asked now has never heard of it
-                    return False
-                raise
+            status = await self._status(transaction.mark)
             if status != "in progress":
                 return status == "committed"
             await asyncio.sleep(_PAUSE_S)
+
+    async def _status(self, mark: Mark) -> str | None:
+        assert self._connection is not None
+        try:
+            return await self._connection.fetchval(_END, *mark)
+        except Exception as error:
+            if state_of(error) == _IN_THE_FUTURE:  # the server that is asked now has never heard of it
+                return None
+            raise
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():

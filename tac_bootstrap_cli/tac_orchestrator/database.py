@@ -19,7 +19,7 @@ from tac_orchestrator.migrations import prepare
 from tac_orchestrator.models import AgentType, Lease
 from tac_orchestrator.redaction import redactor
 from tac_orchestrator.runs import Recorder, RunnableAgents
-from tac_orchestrator.settings import DATABASE_VARIABLE, Settings
+from tac_orchestrator.settings import DATABASE_VARIABLE, READ_DATABASE_VARIABLE, Settings
 from tac_orchestrator.tables.agent_logs import AgentLogs
 from tac_orchestrator.tables.agents import Agents
 from tac_orchestrator.tables.base import Sink
@@ -169,10 +169,11 @@ class Database:
     async def transaction(self) -> AsyncGenerator[Transaction]:
         """Tables whose writes are committed together when the block ends, and not at all if an exception leaves it.
 
-        Nothing is written, and nobody waits, before that. What the block reads is therefore what was there when it began.
+        Nothing is written, and nobody waits, before that. What the block reads is therefore what was there when it began, and
+        is read where it is written, not from a replica: who decides by it what to write has to know it all.
         """
         pending = _Pending()
-        yield Transaction(self._engine, pending)
+        yield Transaction(self._engine.undelayed, pending)
         if pending.statements:
             await self._writer.write(pending.statements)
 
@@ -248,14 +249,26 @@ class _Pending:
         self.statements.append(make())
 
 
+_POSTGRES = ("postgresql", "postgres")
+
+
+def _without_secrets(address: str) -> str:
+    """As much of it as may be shown, whatever it is."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{urlsplit(address).hostname}" if rest else address
+
+
 def _given(statement: Statement) -> Statement:
     return statement
 
 
 def _engine(settings: Settings) -> Engine:
     scheme = settings.database.partition("://")[0] if "://" in settings.database else ""
-    if scheme in {"postgresql", "postgres"}:
+    if scheme in _POSTGRES:
         return _postgres(settings)
+    if settings.read_database is not None:
+        shown = _without_secrets(settings.read_database)
+        raise InvalidSetting(READ_DATABASE_VARIABLE, shown, f"nothing while {DATABASE_VARIABLE} is no address of PostgreSQL")
     if scheme:
         raise DatabaseUnavailable(
             f"{scheme}://{urlsplit(settings.database).hostname}",
@@ -269,6 +282,9 @@ def _engine(settings: Settings) -> Engine:
 
 def _postgres(settings: Settings) -> Engine:
     """Its driver is an extra, which not everybody has."""
+    replica = settings.read_database
+    if replica is not None and replica.partition("://")[0] not in _POSTGRES:
+        raise InvalidSetting(READ_DATABASE_VARIABLE, _without_secrets(replica), "the address of a replica, postgresql://…")
     try:
         from tac_orchestrator.engines.postgres import PostgresEngine
     except ModuleNotFoundError as error:

@@ -11,6 +11,7 @@ from typing import Literal
 from tac_orchestrator.errors import InvalidSetting
 
 DATABASE_VARIABLE = "TAC_ORCHESTRATOR_DB"
+READ_DATABASE_VARIABLE = "TAC_ORCHESTRATOR_READ_DB"
 SESSION_VARIABLE = "TAC_ORCHESTRATOR_SESSION_ID"
 AGENT_VARIABLE = "TAC_ORCHESTRATOR_AGENT_ID"
 DEFAULT_DATABASE = Path("adws", "schema", "orchestrator.db")
@@ -29,6 +30,7 @@ class Settings:
     queue_size: int = 10_000
     session_id: str | None = None
     parent_agent_id: str | None = None
+    read_database: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, *, start: Path | None = None) -> Settings:
@@ -45,6 +47,7 @@ class Settings:
             queue_size=int(_number(values, "TAC_ORCHESTRATOR_QUEUE_SIZE", 10_000, whole=True)),
             session_id=values.get(SESSION_VARIABLE) or None,
             parent_agent_id=values.get(AGENT_VARIABLE) or None,
+            read_database=values.get(READ_DATABASE_VARIABLE) or None,
         )
 
     @property
@@ -55,8 +58,9 @@ class Settings:
         return Path(self.database).expanduser().absolute()
 
     def at(self, target: str | Path) -> Settings:
-        """The same, for another store."""
-        return replace(self, database=str(target))
+        """The same, for another store: its replicas are others, or none."""
+        read_database = self.read_database if str(target) == self.database else None
+        return replace(self, database=str(target), read_database=read_database)
 
 
 def project_root(start: Path) -> Path:

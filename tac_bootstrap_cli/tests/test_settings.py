@@ -30,6 +30,7 @@ def test_nothing_needs_to_be_set() -> None:
     [
         ("DB", "/else/where.db", "database", "/else/where.db"),
         ("DB", "relative.db", "database", "relative.db"),
+        ("READ_DB", "postgresql://replica/tac", "read_database", "postgresql://replica/tac"),
         ("SYNCHRONOUS", "normal", "synchronous", "NORMAL"),
         ("SYNCHRONOUS", "Full", "synchronous", "FULL"),
         ("BUSY_TIMEOUT", "2.5", "busy_timeout_s", 2.5),
@@ -49,11 +50,14 @@ def test_a_variable_sets_its_field_and_nothing_else(variable: str, text: str, fi
 
 
 def test_every_field_has_a_variable() -> None:
-    changed = settings(DB="x", SYNCHRONOUS="NORMAL", BUSY_TIMEOUT="1", REDACT="0", QUEUE_SIZE="1", SESSION_ID="s", AGENT_ID="a")
+    told = {"DB": "x", "SYNCHRONOUS": "NORMAL", "BUSY_TIMEOUT": "1", "REDACT": "0", "QUEUE_SIZE": "1", "READ_DB": "r"}
+    changed = settings(**told, SESSION_ID="s", AGENT_ID="a")
     assert [field.name for field in fields(Settings) if getattr(changed, field.name) == getattr(settings(), field.name)] == []
 
 
-@pytest.mark.parametrize("variable", ["DB", "SYNCHRONOUS", "BUSY_TIMEOUT", "REDACT", "QUEUE_SIZE", "SESSION_ID", "AGENT_ID"])
+@pytest.mark.parametrize(
+    "variable", ["DB", "READ_DB", "SYNCHRONOUS", "BUSY_TIMEOUT", "REDACT", "QUEUE_SIZE", "SESSION_ID", "AGENT_ID"]
+)
 def test_a_variable_that_is_empty_is_not_set(variable: str) -> None:
     assert settings(**{variable: ""}) == settings()
 

@@ -249,6 +249,12 @@ class Engine(Protocol):
 
     def vacuum(self, progress: Progress | None = None) -> tuple[int, int]:
         """Give back what deleted rows took, while writers wait. Returns the bytes before and after."""
+    @property
+    def undelayed(self) -> Engine:
+        """The same database, read where it is written. Elsewhere lists, searches and totals may come from a replica, which lags
+        behind what others have written; it never lags behind this engine's own commits."""
+        ...
+
         ...
 
     def analyze(self) -> None:

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 
 from tac_orchestrator import Database
 from tac_orchestrator.migrations import prepare
@@ -138,12 +140,41 @@ class Cluster:
             else:
                 return
 
+    @contextmanager
+    def replicated(self) -> Generator[Cluster]:
+        """A streaming replica of it, beside it, for as long as the block lasts."""
+        folder = self.folder / f"replica-{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        replica = Cluster(folder, self.programs, settings=self.settings)
+        options = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+        self.run("pg_basebackup", "--dbname", self.url(), "--pgdata", replica.data, *options)
+        replica.start()
+        with running(replica):
+            yield replica
+
+    def promote(self) -> None:
+        """It takes the place of the one that it was a replica of. Returns once it takes writes."""
+        self.run("pg_ctl", "promote", "--wait", "--pgdata", self.data, "--silent")
+
     def stop(self, how: str = "immediate") -> None:
         self.run("pg_ctl", "stop", "--wait", "--pgdata", self.data, "--mode", how, "--silent")
 
     @property
     def process_id(self) -> int:
         return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
+    @property
+    def is_running(self) -> bool:
+        """One that was killed leaves its number behind."""
+        try:
+            return psutil.Process(self.process_id).status() != psutil.STATUS_ZOMBIE
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            return False
+
+    def kill(self) -> None:
+        os.kill(self.process_id, signal.SIGKILL)
 
     def run(self, program: str, *arguments: object, **options: Any) -> str:
         """What a program of PostgreSQL prints. One that fails, fails the test with what it said."""
@@ -246,14 +277,21 @@ def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
         cluster = Cluster(folder, runnable(packaged(version), folder), **options)
         cluster.initialise()
         cluster.start()
-        try:
+        with running(cluster):
             yield cluster
-        finally:
-            cluster.let_go()
-            if (cluster.data / "postmaster.pid").exists():
-                cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running(cluster: Cluster) -> Generator[None]:
+    """Stops it in the end, unless somebody has done so."""
+    try:
+        yield
+    finally:
+        cluster.let_go()
+        if cluster.is_running:
+            cluster.stop()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
@@ -410,3 +411,17 @@ def test_who_lacks_the_driver_is_told_how_to_get_it() -> None:
     assert "postgresql://db.example: the driver for PostgreSQL is not installed" in told
     assert "pip install 'tac-orchestrator[postgres]'" in told
     assert "geheim" not in told
+
+
+async def test_a_host_that_is_silent_does_not_keep_from_the_next(url: str) -> None:
+    """As one is that has lost its power: it refuses nothing, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        several = url.replace("@", f"@127.0.0.1:{silent.getsockname()[1]},")
+        async with Database.open(f"{several}?connect_timeout=0.5&target_session_attrs=read-write") as db:
+            agent = await make_agent(db)
+            assert [one.id for one in await db.agents.list()] == [agent.id]
+
+
+async def test_when_no_host_answers_all_of_them_are_named() -> None:
+    with pytest.raises(DatabaseUnavailable, match=r"postgresql://127\.0\.0\.1:1,127\.0\.0\.1:2/nothing"):
+        await Database.open("postgresql://127.0.0.1:1,127.0.0.1:2/nothing").connect()

@@ -1,7 +1,7 @@
 """PostgreSQL: for more than one machine. Needs a server, 14 or later, and the driver asyncpg.
 
-Writes go through one connection of the process, reads through a few others. What is a matter of files, backups for example, is
-the server's own: its programs do that, and errors name them.
+Writes go through one connection of the process, reads through a few others, most of them to a replica where there is one. What
+is a matter of files, backups for example, is the server's own: its programs do that, and errors name them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -21,6 +22,7 @@ from tac_orchestrator.engines.postgres.driver import Connection, InvalidCatalogN
 from tac_orchestrator.engines.postgres.faults import translated
 from tac_orchestrator.engines.postgres.installation import ENGINE, PostgresInstallation
 from tac_orchestrator.engines.postgres.readers import Readers
+from tac_orchestrator.engines.postgres.replica import replica_of
 from tac_orchestrator.engines.postgres.values import PostgresCodec
 from tac_orchestrator.engines.postgres.writing import Writing
 from tac_orchestrator.errors import DatabaseUnavailable, OrchestratorError
@@ -45,6 +47,15 @@ class PostgresEngine:
         self._stages: dict[tuple[str, ...], list[dict[str, str]]] = {}
         self._writing = Writing(self.address, settings)
         self._readers = Readers(self.address, settings)
+        self._replica = replica_of(self._readers, settings, lambda: self._writing.last)
+
+    @property
+    def undelayed(self) -> PostgresEngine:
+        if self._replica is None:
+            return self
+        engine = copy(self)
+        engine._replica = None
+        return engine
 
     def queries(self, table: str) -> Mapping[str, Query]:
         return queries(table, ENGINE)
@@ -98,10 +109,14 @@ class PostgresEngine:
         self._writing.forget_parent()
 
     async def fetch(self, query: Query, values: Sequence[Any]) -> list[RawRow]:
-        return await self._readers.fetch(query, values)
+        if self._replica is None:
+            return await self._readers.fetch(query, values)
+        return await self._replica.fetch(query, values)
 
     async def query(self, sql: str, values: Mapping[str, Any]) -> list[RawRow]:
-        return await self._readers.query(sql, values)
+        if self._replica is None:
+            return await self._readers.query(sql, values)
+        return await self._replica.query(sql, values)
 
     def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         return self._readers.stream(query, values)
@@ -136,7 +151,7 @@ class PostgresEngine:
 
     def diagnose(self) -> list[Finding]:
         try:
-            return self._once(maintenance.diagnose)
+            return self._once(self._diagnose)
         except OrchestratorError as error:
             return [Finding("server", "error", str(error), error.hint)]
 
@@ -154,8 +169,14 @@ class PostgresEngine:
         """On a connection and in an event loop of its own: whoever calls this is on a thread that may wait."""
 
         async def run() -> T:
+        if self._replica is not None:
+            await self._replica.close()
             connection = await open_plain(self.address, self._settings, database=database)
             try:
+    async def _diagnose(self, connection: Connection) -> list[Finding]:
+        of_replica = [] if self._replica is None else [await self._replica.diagnose(connection)]
+        return [*await maintenance.diagnose(connection), *of_replica]
+
                 return await work(connection)
             finally:
                 await connection.close(timeout=5)

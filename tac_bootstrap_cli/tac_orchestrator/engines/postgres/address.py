@@ -9,12 +9,16 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsp
 # What libpq understands and the driver would hand on to the server, which does not.
 _CLIENT_ONLY = ("connect_timeout", "application_name", "keepalives", "keepalives_idle", "channel_binding", "gssencmode")
 
+# Which of the hosts this is can only be said of all of them.
+_OF_ALL_HOSTS = "prefer-standby"
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A connection URL, taken apart. `target` is what people are shown: it has no secret."""
+    """A connection URL, taken apart, and into one for each host: one that is silent is not to use up the patience that the next
+    one needs. `target` is what people are shown: it has no secret."""
 
-    url: str
+    urls: tuple[str, ...]
     target: str
     database: str
     application: str
@@ -30,8 +34,9 @@ class Address:
         database = unquote(parts.path.lstrip("/")) or query.get("dbname") or query.get("database") or unquote(name)
         shown = urlunsplit(("postgresql", f"{name}{at}{hosts}" if name else hosts, f"/{quote(database)}", "", ""))
         kept = {key: value for key, value in query.items() if key not in _CLIENT_ONLY}
+        together = [hosts] if query.get("target_session_attrs") == _OF_ALL_HOSTS else hosts.split(",")
         return cls(
-            url=urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(kept), "")),
+            urls=tuple(urlunsplit(("postgresql", f"{user}{at}{one}", parts.path, urlencode(kept), "")) for one in together),
             target=shown,
             database=database,
             application=query.get("application_name") or "tac-orchestrator",

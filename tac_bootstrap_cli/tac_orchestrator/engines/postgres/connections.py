@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.driver import Connection, connect
+from tac_orchestrator.engines.postgres.faults import is_lost
 from tac_orchestrator.engines.postgres.values import number
 from tac_orchestrator.settings import Settings
 
@@ -58,13 +59,20 @@ def _patience(settings: Settings) -> str:
 
 
 async def _connect(address: Address, *, database: str | None = None, command_timeout: float | None = None) -> Connection:
-    return await connect(
-        address.url,
-        database=database,
-        timeout=address.connect_timeout_s,
-        command_timeout=command_timeout,
-        statement_cache_size=512,
-        max_cacheable_statement_size=64 * 1024,
-        max_cached_statement_lifetime=0,
-        server_settings={"application_name": address.application},
-    )
+    """To the first host that answers, and is of the kind that the address asks for."""
+    for place, url in enumerate(address.urls, 1):
+        try:
+            return await connect(
+                url,
+                database=database,
+                timeout=address.connect_timeout_s,
+                command_timeout=command_timeout,
+                statement_cache_size=512,
+                max_cacheable_statement_size=64 * 1024,
+                max_cached_statement_lifetime=0,
+                server_settings={"application_name": address.application},
+            )
+        except Exception as error:
+            if place == len(address.urls) or not is_lost(error):
+                raise
+    raise AssertionError("an address has a host")

@@ -18,7 +18,7 @@ from tac_orchestrator.engines.postgres.driver import FAILURES, Connection, Inter
 from tac_orchestrator.engines.postgres.faults import is_lost, state_of, translated
 from tac_orchestrator.engines.postgres.statements import told
 from tac_orchestrator.engines.postgres.values import sought
-from tac_orchestrator.errors import DatabaseReadOnly, DatabaseUnavailable, InvalidRecord
+from tac_orchestrator.errors import DatabaseReadOnly, DatabaseUnavailable, InvalidRecord, OrchestratorError
 from tac_orchestrator.queries import Query
 from tac_orchestrator.settings import Settings
 
@@ -92,7 +92,11 @@ class Readers:
 
     async def generation(self) -> str:
         """The transactions that have ended: it changes with every commit that anybody could see."""
-        return (await self._fetch("SELECT pg_current_snapshot()::TEXT AS snapshot", ()))[0]["snapshot"]
+        return (await self.row("SELECT pg_current_snapshot()::TEXT AS snapshot"))["snapshot"]
+
+    async def row(self, sql: str) -> RawRow:
+        """The one row that this finds."""
+        return (await self._fetch(sql, ()))[0]
 
     async def close(self) -> None:
         if os.getpid() != self._process_id or asyncio.get_running_loop() is not self._loop:
@@ -111,8 +115,11 @@ class Readers:
         async with self._places:
             connection = None
             try:
-                connection = self._take() or await open_reader(self._address, self._settings)
+                connection = self._take() or await self._open()
+                await self._prepare(connection)
                 yield connection
+            except OrchestratorError:
+                raise
             except FAILURES as error:
                 if connection is not None and is_lost(error):
                     await self._drop(connection)
@@ -120,6 +127,12 @@ class Readers:
             finally:
                 if connection is not None and not connection.is_closed():
                     self._free.append(connection)
+
+    async def _open(self) -> Connection:
+        return await open_reader(self._address, self._settings)
+
+    async def _prepare(self, connection: Connection) -> None:
+        """Called before each query."""
 
     def _take(self) -> Connection | None:
         while self._free:

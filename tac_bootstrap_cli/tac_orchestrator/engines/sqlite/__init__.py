@@ -43,6 +43,10 @@ class SqliteEngine:
         self._writer: sqlite.Connection | None = None
         self._readers = Readers(self.path, settings)
 
+    @property
+    def undelayed(self) -> SqliteEngine:
+        return self
+
     def queries(self, table: str) -> Mapping[str, Query]:
         return queries(table)
 

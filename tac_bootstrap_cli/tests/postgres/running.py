@@ -8,6 +8,7 @@ root, its programs are copied to a temporary folder and run as nobody.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import fcntl
 import json
 import os
@@ -22,6 +23,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -268,13 +270,22 @@ def runnable(source: Path, folder: Path) -> Path:
     return copy
 
 
+@cache
+def _programs(version: int) -> Path:
+    """Made ready once for all clusters of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="tac-postgres-programs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    return runnable(packaged(version), folder)
+
+
 @contextmanager
 def new_cluster(version: int = 18, **options: Any) -> Generator[Cluster]:
     """A cluster of one's own."""
     folder = Path(tempfile.mkdtemp(prefix="tac-postgres-"))
     folder.chmod(0o755)
     try:
-        cluster = Cluster(folder, runnable(packaged(version), folder), **options)
+        cluster = Cluster(folder, _programs(version), **options)
         cluster.initialise()
         cluster.start()
         with running(cluster):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,14 +18,17 @@ from tac_orchestrator.ops.doctor import diagnose
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.testing import make_agent, make_prompt
 
+from ..server.support import Server, serving
+from ..store.support import start_python
 from .running import Cluster, free_port, new_cluster
 
 PATIENCE_S = 20.0
+HOSTS = [f"127.0.0.{number}" for number in range(1, 5)]
 
 
 @pytest.fixture(scope="module")
 def primary() -> Generator[Cluster]:
-    with new_cluster() as cluster:
+    with new_cluster(settings={"listen_addresses": ",".join(HOSTS)}) as cluster:
         yield cluster
 
 
@@ -273,3 +276,68 @@ async def test_the_doctor_says_whether_it_keeps_up(primary: Cluster, replica: Cl
     state, message = await finding(replace(settings, read_database=f"postgresql://a@127.0.0.1:{free_port()}/b"))
     assert (state, "Reads go to the primary" in message) == ("warning", True)
     assert [one for one in await diagnose(replace(settings, read_database=None)) if one.name == "replica"] == []
+
+
+# Many at once
+
+
+_RECORDS = """
+import asyncio, sys
+from tac_orchestrator import Database
+async def main():
+    async with Database.open(sys.argv[1]) as db:
+        await db.orchestrator_agents.register("builder", agent_type="builder")
+        async def work(number):
+            async with db.agents.run("builder", session_id=f"{sys.argv[2]}-{number % 2}") as agent:
+                async with agent.prompt("adw", text="Build it.") as prompt:
+                    prompt.answer("Built.", tokens_input=10, tokens_output=1)
+                for step in range(25):
+                    await agent.log("milestone", f"{sys.argv[2]}:{number}:{step}")
+        await asyncio.gather(*map(work, range(4)))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.long
+async def test_recorders_on_several_addresses_readers_and_two_servers_do_not_disturb_each_other(settings: Settings) -> None:
+    values = {"TAC_ORCHESTRATOR_DB": settings.database, "TAC_ORCHESTRATOR_READ_DB": settings.read_database or ""}
+    async with AsyncExitStack() as stack:
+        readers = [await stack.enter_async_context(Database(settings)) for _ in range(10)]
+        servers = [stack.enter_context(serving(settings.database, environment=more)) for more in (values, {})]
+        told, looks = asyncio.create_task(logs_told(readers[0], 400)), 0
+        recorders = [start_python(_RECORDS, settings.database.replace(HOSTS[0], host), host) for host in HOSTS]
+        while any(recorder.poll() is None for recorder in recorders):
+            await asyncio.gather(*(asyncio.to_thread(look, server) for server in servers), *map(ask_all, readers))
+            looks += 1
+        assert [(recorder.returncode, *recorder.communicate()) for recorder in recorders] == [(0, "", "")] * 4
+        assert looks > 1
+        expected = [f"{host}:{number}:{step}" for host in HOSTS for number in range(4) for step in range(25)]
+        assert sorted(await asyncio.wait_for(told, PATIENCE_S)) == sorted(expected)
+        assert [len(look(server)) for server in servers] == [8, 8]
+
+
+async def logs_told(db: Database, number: int) -> list[str]:
+    """The first messages of agents of which the feed tells, once their ids are read."""
+    ids = list[str]()
+    async for change in db.changes.follow("0.0.0"):
+        ids += [change.row_id] if change.entity == "agent_log" else []
+        logs = [log for log in await db.agent_logs.list(limit=1000) if str(log.id) in ids] if len(ids) >= number else []
+        if len(milestones := [log.message for log in logs if log.log_type == "milestone"]) >= number:
+            return milestones
+    return []
+
+
+async def ask_all(db: Database) -> None:
+    for name, ask in SHOWN.items():
+        if name != "a tree":
+            await ask(db)
+    for session in await db.sessions.list():
+        assert await db.sessions.tree(session.session_id)
+
+
+def look(server: Server) -> list[object]:
+    for path in ("/api/agent-logs", "/api/costs", "/api/health"):
+        assert server.get(path).status_code == 200
+    found = server.get("/api/sessions")
+    assert found.status_code == 200
+    return found.json()["items"]

@@ -46,6 +46,12 @@ def test_sql_is_in_files_of_its_own() -> None:
     assert found == []
 
 
+def test_every_command_heeds_an_interrupt() -> None:
+    runners = [file for file in SOURCES if file.parent.name == "cli" and "asyncio.run(" in file.read_text("utf-8")]
+
+    assert [file.name for file in runners] == ["interrupts.py"]
+
+
 def test_files_are_short() -> None:
     assert [str(file) for file in SOURCES if len(file.read_text("utf-8").splitlines()) > 500] == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from tac_orchestrator.cli.formats import counted, size
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import WHEN, command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.cli.upkeep import bar
@@ -37,7 +37,7 @@ def backup(target: str | None, as_json: bool, copy: Path | None, since: datetime
         with bar("Copying") as show:
             return await ops.backup(database, copy, keep=keep, progress=show)
 
-    made = asyncio.run(work())
+    made = run(work())
     if as_json:
         print_json(_row(made))
     else:

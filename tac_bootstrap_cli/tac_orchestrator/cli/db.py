@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TypeVar
 
 from tac_orchestrator.cli.formats import size
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command, group
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.cli.upkeep import bar, tell_findings
@@ -103,7 +103,7 @@ def _on_store(target: str | None, act: Callable[[Database], Awaitable[T]]) -> T:
         finally:
             await database.close()
 
-    return asyncio.run(answer())
+    return run(answer())
 
 
 def _told(done: checks.Migrated) -> str:

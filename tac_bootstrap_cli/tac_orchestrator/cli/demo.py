@@ -18,6 +18,7 @@ from tac_orchestrator.cli import lookup
 from tac_orchestrator.cli.browser import show_in_browser
 from tac_orchestrator.cli.cost import cost
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.cli.sessions import sessions
@@ -61,9 +62,9 @@ def demo(target: str | None, as_json: bool, folder: Path, is_opened: bool) -> No
     screen = None if as_json else Screen()
     if screen is not None:
         screen.line(_OPENING.format(folder=visible(str(folder))))
-    session = asyncio.run(_next_session(store))
+    session = run(_next_session(store))
     with _served(store, session) if is_opened else nullcontext() as page:
-        imported = asyncio.run(_play(store, folder, session, screen, page))
+        imported = run(_play(store, folder, session, screen, page))
         if screen is not None:
             _tell(screen, store, folder, session, page)
         else:

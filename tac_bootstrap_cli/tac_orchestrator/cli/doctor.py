@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Literal
 
 import click
 
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.upkeep import tell_findings
 from tac_orchestrator.ops.arrivals import diagnose_arrivals
@@ -31,5 +31,5 @@ def doctor(target: str | None, as_json: bool, about: Literal["ingest"] | None) -
     """
     settings = Settings.from_environment()
     look = diagnose_arrivals if about == "ingest" else diagnose
-    findings = asyncio.run(look(settings if target is None else settings.at(target)))
+    findings = run(look(settings if target is None else settings.at(target)))
     return tell_findings(findings, as_json=as_json)

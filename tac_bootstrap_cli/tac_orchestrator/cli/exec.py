@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import get_args
 
 import click
 
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.models import AgentType
 
@@ -41,4 +41,4 @@ def execute(
         raise click.ClickException("exec needs a POSIX system")
     from tac_orchestrator.ingest.command import run_command
 
-    return asyncio.run(run_command(argv, agent=agent, agent_type=agent_type, session_id=session, target=target))
+    return run(run_command(argv, agent=agent, agent_type=agent_type, session_id=session, target=target))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
@@ -15,6 +14,7 @@ import click
 
 from tac_orchestrator.cli.endless import while_somebody_reads
 from tac_orchestrator.cli.formats import counted, number, plain
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command, group
 from tac_orchestrator.cli.output import Screen, print_json, print_json_line
 from tac_orchestrator.cli.progress import Show, progress
@@ -102,12 +102,12 @@ def _expect(paths: Iterable[Path], kind: str) -> None:
 
 
 def _run(target: str | None, work: Callable[[Database, Show], Awaitable[Report]]) -> Report:
-    async def run() -> Report:
+    async def imported() -> Report:
         with progress("Sessions", worth=_FEW) as show:
             async with Database.open(target) as database:
                 return await work(database, show)
 
-    return asyncio.run(run())
+    return run(imported())
 
 
 def _follow(target: str | None, as_json: bool, reports: Callable[[Database], AsyncGenerator[Report]]) -> None:
@@ -118,7 +118,7 @@ def _follow(target: str | None, as_json: bool, reports: Callable[[Database], Asy
             async for report in found:
                 _tell_change(report, as_json)
 
-    asyncio.run(while_somebody_reads(follow()))
+    run(while_somebody_reads(follow()))
 
 
 def _tell(report: Report, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import re
 import signal
@@ -19,6 +18,7 @@ import click
 from tac_orchestrator.cli.failures import NEGATIVE, OK
 from tac_orchestrator.cli.formats import counted, number
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command, group
 from tac_orchestrator.cli.output import Screen, print_json_rows
 from tac_orchestrator.cli.progress import progress
@@ -67,7 +67,7 @@ def stream_json(target: str | None, as_json: bool, adw_id: str | None, agent: st
     part = None if adw_id is None else Part(adw_id, agent or "claude-code")
     sys.stdout.flush()
     with _until_the_input_ends():
-        asyncio.run(pass_on(0, 1, target=target, part=part))
+        run(pass_on(0, 1, target=target, part=part))
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def otlp(target: str | None, as_json: bool, files: tuple[str, ...], kind: Signal
     code is 1 if a body could not be read.
     """
     bodies = [one for file in files for one in _bodies(file, kind)]
-    outcomes = asyncio.run(_replay(target, bodies))
+    outcomes = run(_replay(target, bodies))
     if as_json:
         print_json_rows(_values(one) for one in outcomes)
     else:

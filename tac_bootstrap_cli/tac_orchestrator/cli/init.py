@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.database import Database
@@ -64,7 +64,7 @@ def init(target: str | None, as_json: bool, folder: Path, claude_code: bool, uni
     database = Database.open(target or Settings.from_environment(start=folder).database)
     path = database.engine.path
     store, is_new = database.target, database.engine.inspect() is None if path is None else not path.exists()
-    asyncio.run(_make(database))
+    run(_make(database))
     prepared = prepare_project(root)
     backup = None if change is None else _apply(change)
     if as_json:

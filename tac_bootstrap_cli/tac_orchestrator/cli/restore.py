@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
 
 from tac_orchestrator.cli.backup import held
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.cli.upkeep import bar
@@ -41,7 +41,7 @@ def restore(target: str | None, as_json: bool, source: Path, replace: bool) -> N
         with bar("Restoring") as show:
             return await ops.restore(source, path, replace=replace, progress=show)
 
-    done = asyncio.run(work())
+    done = run(work())
     if as_json:
         print_json(_row(done))
     else:

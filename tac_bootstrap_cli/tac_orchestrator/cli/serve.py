@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import socket
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tac_orchestrator.cli.browser import show_in_browser
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json_line
 from tac_orchestrator.database import Database
@@ -76,7 +76,7 @@ def serve(
         sockets = [first, *filter(None, [None if read_only else listen_for_telemetry(host)])]
         link = _link(access.new_code(), names[0] if names else host, first.getsockname()[1])
         place = place_of(sockets, names, is_read_only=read_only)
-        asyncio.run(_run(settings, access, place, sockets, lambda: _tell(link, sockets, as_json, is_opened)))
+        run(_run(settings, access, place, sockets, lambda: _tell(link, sockets, as_json, is_opened)))
 
 
 async def _run(

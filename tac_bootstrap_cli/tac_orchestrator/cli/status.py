@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +9,7 @@ from typing import Any, get_args
 
 from tac_orchestrator.cli.formats import counted, money, size
 from tac_orchestrator.cli.harmless import visible
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.lookup import Names, statement
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json
@@ -42,7 +42,7 @@ def status(target: str | None, as_json: bool) -> None:
     """
     database = Database.open(target, create=False)
     path = database.engine.path
-    found = asyncio.run(_look(database)) if path is None or path.exists() else None
+    found = run(_look(database)) if path is None or path.exists() else None
     if as_json:
         print_json({"path": database.target, "exists": found is not None, **(found or {})})
     elif found is None:

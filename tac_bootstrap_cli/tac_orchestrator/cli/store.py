@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly, OrchestratorError
 from tac_orchestrator.hook import has_spool
@@ -26,7 +26,7 @@ def ask(target: str | None, question: Callable[[Database], Awaitable[T]]) -> T:
             await close_lost(database)
             return await question(database)
 
-    return asyncio.run(answer())
+    return run(answer())
 
 
 async def take_in_hooks(database: Database) -> None:

@@ -241,6 +241,35 @@ def test_an_interrupt_ends_without_a_word(store: Path) -> None:
     assert (process.returncode, out, err.strip()) == (130, "", "")
 
 
+def test_an_interrupt_that_another_thread_gets_ends_what_waits() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "waiting\n"
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+WAITING = """
+import asyncio, signal, threading, time
+from tac_orchestrator.cli.interrupts import run
+
+async def wait():
+    print("waiting", flush=True)
+    await asyncio.sleep(1000)
+
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+run(wait())
+"""
+
+
 @pytest.mark.filterwarnings("always")
 def test_a_warning_of_the_library_is_told_in_the_same_way(call: Caller, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tac_orchestrator.engines.sqlite import files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from operator import methodcaller
 from pathlib import Path
@@ -115,6 +115,16 @@ async def connect(connector: Callable[[], sqlite.Connection]) -> aiosqlite.Conne
     connection = aiosqlite.Connection(connector, _CHUNK_ROWS)
     # A connection that is never closed would keep the interpreter from exiting (omnilib/aiosqlite#299).
     connection._thread.daemon = True  # pyright: ignore[reportPrivateUsage]
+    opening = asyncio.ensure_future(_opened(connection))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(sqlite.Error, OSError):
+            await (await opening).close()  # or its thread would speak to a loop that has ended
+        raise
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
     await connection
     connection.row_factory = sqlite.Row
     return connection

@@ -112,6 +112,7 @@ class Cluster:
         self.data = folder / "data"
         self.port = port or free_port()
         self.settings = {**SETTINGS, **settings}
+        self.environment: Mapping[str, str] = {}
         self._maker: Plain | None = None
         self._reused: Plain | None = None
         self._making = ExitStack()
@@ -181,7 +182,7 @@ class Cluster:
     def run(self, program: str, *arguments: object, **options: Any) -> str:
         """What a program of PostgreSQL prints. One that fails, fails the test with what it said."""
         as_nobody: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
-        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC", **self.environment}
         with tempfile.TemporaryFile("w+") as output:  # a pipe would be kept open by the server that a program starts
             done = subprocess.run(
                 [self.programs / "bin" / program, *map(str, arguments)],

@@ -19,10 +19,13 @@ _SECTOR = 512
 
 def compiled_disk(folder: Path) -> Path:
     """What the environment variable LD_PRELOAD needs."""
+    return compiled(Path(__file__).with_name("disk.c"), folder)
+
+
+def compiled(source: Path, folder: Path) -> Path:
     compiler = shutil.which("cc")
     command = [compiler] if compiler else [sys.executable, "-m", "ziglang", "cc"]
-    library = folder / "disk.so"
-    source = Path(__file__).with_name("disk.c")
+    library = folder / f"{source.stem}.so"
     subprocess.run([*command, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
     return library
 

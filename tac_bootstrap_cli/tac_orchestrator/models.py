@@ -122,7 +122,8 @@ JsonArray = Annotated[list[Any], AfterValidator(_is_json), Kind("array")]
 class Row(BaseModel):
     """What all models share: unknown fields are refused, and a model does not change after it was made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    # A program that starts builds no validator that it does not use.
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), defer_build=True)
 
 
 class OrchestratorAgent(Row):

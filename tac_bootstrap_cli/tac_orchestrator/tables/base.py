@@ -18,7 +18,7 @@ from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
 from tac_orchestrator.errors import InvalidRecord, NotFound, OrchestratorError
 from tac_orchestrator.models import Name, Row, Time
 from tac_orchestrator.queries import Query
-from tac_orchestrator.tables.columns import Columns, NotPlain
+from tac_orchestrator.tables.columns import NotPlain, columns
 
 MAX_PAGE = 100_000
 
@@ -77,7 +77,7 @@ class Table(Generic[M]):
         self._engine = engine
         self._sink = sink
         self._queries = engine.queries(self.name)
-        self._columns = Columns(self.model, engine.codec)
+        self._columns = columns(self.model, engine.codec)
 
     async def get(self, key: str) -> M:
         """Raises NotFound."""

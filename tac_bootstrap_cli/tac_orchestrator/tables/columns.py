@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Literal, get_args, get_origin
 
 import orjson
@@ -53,7 +53,7 @@ class Columns:
         self._names = tuple(model.model_fields)
         ids = set[str]()
         for name, field in model.model_fields.items():
-            kind, vocabulary = _described((field.annotation, *field.metadata))
+            kind, vocabulary = described((field.annotation, *field.metadata))
             self._kinds[name] = kind, vocabulary
             self._defaults[name] = _REQUIRED if field.is_required() else field.default
             if kind in readers:
@@ -101,14 +101,20 @@ class Columns:
         return values
 
 
-def _described(hints: Iterable[Any]) -> tuple[str, frozenset[str]]:
+@cache
+def columns(model: type[Row], codec: Codec) -> Columns:
+    """The same ones for all stores of a process: to describe a model and to compile its checks takes milliseconds."""
+    return Columns(model, codec)
+
+
+def described(hints: Iterable[Any]) -> tuple[str, frozenset[str]]:
     """The kind of a column, or its vocabulary."""
     for hint in hints:
         if isinstance(hint, Kind):
             return hint.name, frozenset()
         if get_origin(hint) is Literal:
             return "", frozenset(get_args(hint))
-        found = _described(get_args(hint))
+        found = described(get_args(hint))
         if any(found):
             return found
     return "", frozenset()

@@ -8,7 +8,7 @@ from typing import Any
 
 from tac_orchestrator.engines.base import Engine, RawRow
 from tac_orchestrator.models import AgentLog, AgentNode, Change, Entity, Event, OrchestratorAgent, Prompt, Row, SystemLog
-from tac_orchestrator.tables.columns import Columns
+from tac_orchestrator.tables.columns import columns
 
 _MODELS: dict[Entity, type[Row]] = {
     "orchestrator_agent": OrchestratorAgent,
@@ -24,7 +24,7 @@ class Feed:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._columns = {entity: Columns(model, engine.codec) for entity, model in _MODELS.items()}
+        self._columns = {entity: columns(model, engine.codec) for entity, model in _MODELS.items()}
 
     async def describe(self, changes: Sequence[Change]) -> list[Event]:
         """In the same order. A row that has changed twice is shown once, at its last change; one that has gone has no row."""

@@ -23,11 +23,12 @@ from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress
 from tac_orchestrator.errors import DatabaseUnavailable
 from tac_orchestrator.ingest.claude_code.session import SILENCE, Member, SessionRows, session_rows
-from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.stream import Stream, with_times
 from tac_orchestrator.ingest.claude_code.transcript import Json, parsed_line
 from tac_orchestrator.ingest.identity import agent_type_of, claimed, named, row_id
 from tac_orchestrator.ingest.intake import Intake, Report
+from tac_orchestrator.ingest.otel.intake import keep_names
+from tac_orchestrator.ingest.settlement import settle
 from tac_orchestrator.ingest.watching import follow
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.tables.base import MAX_PAGE, now
@@ -131,6 +132,8 @@ async def _import(database: Database, intake: Intake, folder: Path, report: Repo
     report.skipped_lines += workflow.skipped
     report.unreadable_files += len(workflow.unreadable)
     read = [row for row in seen if row["path"] not in workflow.unreadable]
+    for session_id, names in workflow.names:
+        await keep_names(database, session_id, names)
     report.add(await intake.store(workflow.kinds, workflow.batch(read)))
     for main_id in workflow.mains:
         await settle(database, main_id)
@@ -155,6 +158,7 @@ class Workflow:
         self.adw_id = folder.name
         self.kinds: dict[str, AgentType] = {}
         self.mains: dict[str, str] = {}
+        self.names = list[tuple[str, dict[str, str]]]()
         self.skipped = 0
         self.unreadable = set[str]()
         self._renamed: dict[str, str] = {}
@@ -178,6 +182,7 @@ class Workflow:
             rows = session_rows(stream.session_id, _with_times(stream, folder), now())
             agent_id = rows.agents[0]["id"]
             self.mains[agent_id] = stream.session_id
+            self.names.append((stream.session_id, rows.names))
             self._renamed[silent_id] = agent_id
             self._take(rows, folder)
         self._logs += [self._prompt_log(agent_id, folder, path) for path in folder.earlier_prompts()]
@@ -186,7 +191,9 @@ class Workflow:
         """Agents of the same runs that came in with Claude Code's own transcripts, and do not appear in a stream."""
         told = {row["id"] for row in self._agents}
         for session_id in self.mains.values():
-            for agent in await database.agents.list(session_id=session_id, limit=MAX_PAGE):
+            async with database.transaction() as undelayed:
+                agents = await undelayed.agents.list(session_id=session_id, limit=MAX_PAGE)
+            for agent in agents:
                 if agent.id not in told:
                     kind = (await database.orchestrator_agents.get(agent.orchestrator_agent_id)).name
                     self.kinds.setdefault(kind, agent_type_of(kind))

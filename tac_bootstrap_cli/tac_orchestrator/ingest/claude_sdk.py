@@ -33,6 +33,7 @@ Json = dict[str, Any]
 _LOG = logging.getLogger("tac_orchestrator")
 
 _END = b""
+_PASSED = b"\n"
 _LONGEST_REST_S = 5.0
 
 _MESSAGES = {"AssistantMessage": "assistant", "UserMessage": "user", "ResultMessage": "result", "StreamEvent": "stream_event"}
@@ -78,19 +79,20 @@ class _Tap:
 
     async def close(self) -> None:
         """A session without a result was left. One that has one may have sub-agents that go on."""
-        if not self._has_result:
-            self._intake.put(_END)
+        self._intake.put(_PASSED if self._has_result else _END)
         await anyio.to_thread.run_sync(self._intake.close, abandon_on_cancel=True)
 
     async def _take(self, database: Database, lines: list[bytes]) -> None:
         began = time.monotonic()
         self._recorder = self._recorder or StreamRecorder(database, self._heard)
         for line in lines:
-            if line:
-                self._heard.hear(line)
-            else:
+            if line == _END:
                 self._heard.end()
+            elif line != _PASSED:
+                self._heard.hear(line)
         await self._recorder.attempt()
+        if _PASSED in lines:
+            await self._recorder.let_go()
         if not self._intake.is_closing:  # a long session takes longer to store, and rests longer in between
             await asyncio.sleep(min(4 * (time.monotonic() - began), _LONGEST_REST_S))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha1
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from tac_orchestrator.models import MAX_NAME, AgentType
@@ -14,6 +14,11 @@ _VARIANTS = {sign: "89ab"[int(sign, 16) % 4] for sign in "0123456789abcdef"}
 
 # Providers make ids of random signs. A shorter one may well have been counted up, and mean something else in another session.
 _SURELY_UNIQUE = 20
+
+MAIN_AGENT = "claude-code"
+"""The agent that a session of Claude Code is itself."""
+
+Alias = Literal["agent", "request", "tool"]
 
 # Which word in an agent's name tells its type.
 _TYPES: tuple[tuple[str, AgentType], ...] = (
@@ -40,6 +45,11 @@ def unique_key(key: str, fallback: str) -> str:
     return key if len(key) >= _SURELY_UNIQUE else f"{key}:{fallback}"
 
 
+def alias(kind: Alias, key: str) -> str:
+    """Of something that has another name elsewhere, and that name is a row's."""
+    return named(f"{kind}:{key}")
+
+
 def named(text: str) -> str:
     """A text as a name. One that is too long for that is cut, and still told apart from others."""
     return text if len(text) <= MAX_NAME else f"{text[: MAX_NAME - 40]}…{row_id(text)}"
@@ -52,6 +62,8 @@ def claimed(agent: Mapping[str, Any], adw_id: str) -> dict[str, Any]:
 
 def agent_type_of(name: str) -> AgentType:
     """What a kind of agent probably is. Only kinds that nobody has registered are guessed."""
+    if name == MAIN_AGENT:
+        return "orchestrator"
     low = name.lower()
     for word, agent_type in _TYPES:
         if word in low:

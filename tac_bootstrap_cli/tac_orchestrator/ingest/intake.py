@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 
 from tac_orchestrator.database import Database
-from tac_orchestrator.ingest.merging import is_same, merged_agent, merged_log, merged_prompt
+from tac_orchestrator.ingest.merging import is_read, is_same, merged_agent, merged_log, merged_prompt
 from tac_orchestrator.models import AgentType, dump_json, storable
 from tac_orchestrator.queries import FREE_TEXT
 from tac_orchestrator.redaction import Redactor, redactor
+from tac_orchestrator.tables.agents import ENDED
 from tac_orchestrator.tables.prompts import with_cost
 from tac_orchestrator.tables.sources import Batch, Sources, Values
 
@@ -60,10 +63,25 @@ class Report:
         return self.agents + self.prompts + self.agent_logs
 
 
+def turns(database: Database) -> asyncio.Lock:
+    """For whoever adds to rows of which others tell as well, so that nobody else does between the reading and the writing."""
+    return _TURNS.setdefault(database, asyncio.Lock())
+
+
+_TURNS: WeakKeyDictionary[Database, asyncio.Lock] = WeakKeyDictionary()
+
+
+def leased(agents: Iterable[Values], lease_id: str | None) -> list[Values]:
+    """Those who are at work with the lease of the process in which they are, if there is one."""
+    return [row if lease_id is None or row["status"] in ENDED else {**row, "lease_id": lease_id} for row in agents]
+
+
 class Intake:
-    """Takes what sources say of agents, prompts and logs into one store."""
+    """Takes what sources say of agents, prompts and logs into one store. Agents at work run under its lease, if it has one."""
 
     def __init__(self, database: Database) -> None:
+        self.lease_id: str | None = None
+        self._turns = turns(database)
         self._sources = database.sources
         self._kinds = database.orchestrator_agents
         self._redactor = redactor() if database.settings.redact else None
@@ -95,10 +113,15 @@ class Intake:
             [secrets.clean("prompts", row["id"], row) for row in batch.prompts],
             [secrets.clean("agent_logs", row["source_key"], row) for row in batch.agent_logs],
         )
+        async with self._turns:
+            return await self._store(clean, batch, secrets)
+
+    async def _store(self, clean: Batch, batch: Batch, secrets: Scrubbing) -> Stored:
         is_new = not await self._sources.known_agents(row["id"] for row in clean.agents[:1])
         known = await self._sources.known_agents(batch.renamed)
         renamed = {id: new for id, new in batch.renamed.items() if id in known}
-        changed = replace(await self._changed(clean, renamed), files=batch.files, renamed=renamed)
+        news = await self._changed(clean, renamed)
+        changed = replace(news, agents=leased(news.agents, self.lease_id), files=batch.files, renamed=renamed)
         await self._sources.save(changed, secrets.of(changed))
         return Stored(changed, is_new)
 
@@ -163,9 +186,15 @@ class Owners:
 
     def merging(self, merge: Callable[..., Values]) -> Callable[[Values, Values], Values]:
         def merged(known: Values, told: Values) -> Values:
-            return merge(known, told, agent_id=self._first(known["agent_id"], told["agent_id"]))
+            return merge(known, told, agent_id=self._owner(known, told))
 
         return merged
+
+    def _owner(self, known: Values, told: Values) -> str:
+        """Telemetry alone does not always know whose a request was."""
+        if is_read(known) != is_read(told):
+            return (known if is_read(known) else told)["agent_id"]
+        return self._first(known["agent_id"], told["agent_id"])
 
     def _note(self, row: Values) -> None:
         context: Values = row.get("context") or {}

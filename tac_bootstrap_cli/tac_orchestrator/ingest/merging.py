@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tac_orchestrator.ingest.values import tool_message
 from tac_orchestrator.models import dump_json
 from tac_orchestrator.tables.prompts import with_cost
 from tac_orchestrator.tables.sources import Values
@@ -16,7 +17,7 @@ from tac_orchestrator.tables.sources import Values
 _STATES = ("pending", "streaming", "cancelled", "failed", "completed")
 _TYPES = ("adw", "followup", "tool_call", "correction", "command")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_TEXTS = ("prompt_text", "response_text", "model_used", "error_message")
+_TEXTS = ("response_text", "model_used", "error_message")
 _COUNTS = (
     "tokens_input",
     "tokens_output",
@@ -25,6 +26,9 @@ _COUNTS = (
     "tokens_cache_write_1h",
     "latency_ms",
 )
+
+# What only those say of a request, or of a tool's use, who have read the conversation.
+_FROM_CONVERSATION = ("message_id", "line_id", "prompt_id")
 
 # Who knows best which session an agent belongs to, and what kind it is.
 _CLAIMS = ("claude-code", "adw")
@@ -53,12 +57,13 @@ def merged_agent(known: Mapping[str, Any], told: Mapping[str, Any]) -> Values:
 
 def merged_prompt(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id: str) -> Values:
     exact = _exact(known, told, "details")
-    named = max((known, told), key=lambda row: (_TYPES.index(row["prompt_type"]), row.get("prompt_name") or ""))
+    named = max((known, told), key=lambda row: (is_read(row), _TYPES.index(row["prompt_type"]), row.get("prompt_name") or ""))
     merged = {name: _longer(known.get(name), told.get(name)) for name in _TEXTS}
     merged |= {name: _larger(known.get(name), told.get(name)) for name in _COUNTS}
     merged |= {
         "id": known["id"],
         "agent_id": agent_id,
+        "prompt_text": max((known, told), key=_heard)["prompt_text"],
         "status": _further(_STATES, known["status"], told["status"]),
         "prompt_type": named["prompt_type"],
         "prompt_name": named.get("prompt_name"),
@@ -74,7 +79,7 @@ def merged_prompt(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id
 
 def merged_log(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id: str) -> Values:
     details = _merged_json(known.get("details"), told.get("details")) | {"times": _times(known, told, "details")}
-    return {
+    merged = {
         "agent_id": agent_id,
         "log_level": _further(_LEVELS, known["log_level"], told["log_level"]),
         "log_type": known["log_type"],
@@ -83,6 +88,23 @@ def merged_log(known: Mapping[str, Any], told: Mapping[str, Any], *, agent_id: s
         "created_at": min(row["created_at"] for row in _exact(known, told, "details")),
         "source_key": known["source_key"],
     }
+    return with_message(merged)
+
+
+def with_message(log: Values) -> Values:
+    """Of a tool's use, as its arguments are now."""
+    told = _json(log, "details")
+    return {**log, "message": tool_message(told["tool"], told.get("arguments"))} if "tool" in told else log
+
+
+def is_read(row: Mapping[str, Any]) -> bool:
+    """Whether a prompt or a log is known from the conversation itself: then its owner is known, and what it goes on from."""
+    return not _json(row, "details").keys().isdisjoint(_FROM_CONVERSATION)
+
+
+def _heard(prompt: Mapping[str, Any]) -> tuple[bool, int, str]:
+    text = prompt["prompt_text"]
+    return is_read(prompt) and text != "", len(text), text
 
 
 def is_same(known: Mapping[str, Any], merged: Mapping[str, Any]) -> bool:

@@ -80,7 +80,7 @@ class RecordingProcessor:
 
 
 async def _take(database: Database, readings: list[Reading]) -> None:
-    await ingest_readings(database, readings)
+    await ingest_readings(database, readings, is_own=True)
 
 
 def _exported(told: Any) -> Json | None:

@@ -25,6 +25,7 @@ from tac_orchestrator.ingest.claude_code.hooks import HookRecord, HookSession, K
 from tac_orchestrator.ingest.claude_code.transcript import complete_lines, json_object, parsed_line
 from tac_orchestrator.ingest.identity import row_id
 from tac_orchestrator.ingest.intake import Intake
+from tac_orchestrator.ingest.otel.intake import keep_names
 from tac_orchestrator.tables.base import MAX_PAGE
 from tac_orchestrator.tables.sources import Values
 
@@ -157,7 +158,9 @@ async def _store(database: Database, intake: Intake, records: list[HookRecord], 
     for session_id, ours in _by_session(records):
         session = HookSession(session_id, await _known(database, session_id))
         try:
-            stored = await intake.store(*session.rows(ours))
+            rows = session.rows(ours)
+            await keep_names(database, session_id, session.names)
+            stored = await intake.store(*rows)
         except InvalidRecord as error:  # it would be refused the next time as well
             _LOG.warning("what hooks have told of session %s is left out: %s", session_id, error)
             taken.skipped_lines += len(ours)
@@ -180,7 +183,9 @@ async def _known(database: Database, session_id: str) -> Known:
     if main is None:
         return Known({})
     agents: dict[str | None, Values] = {}
-    for agent in await database.agents.list(session_id=main["session_id"], limit=MAX_PAGE):
+    async with database.transaction() as undelayed:
+        found = await undelayed.agents.list(session_id=main["session_id"], limit=MAX_PAGE)
+    for agent in found:
         context = agent.context or {}
         key = None if agent.id == main_id else context.get("agent_key")
         if agent.id == main_id or (context.get("claude_session") == session_id and isinstance(key, str)):

@@ -12,6 +12,10 @@ from tac_orchestrator.models import storable
 _DEEPEST = 20
 _MOST_ITEMS = 10_000
 _LONGEST_TEXT = 100_000
+_BRIEF_CHARACTERS = 160
+
+# What says best what a tool was asked for.
+_TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
 
 
 def as_json(value: Any, *, longest: int = _LONGEST_TEXT) -> Any:
@@ -26,6 +30,25 @@ def as_text(value: object, *, longest: int = _LONGEST_TEXT) -> str:
     except Exception as error:
         text = f"[{type(value).__name__}: {type(error).__name__}]"
     return storable(text if len(text) <= longest else f"{text[:longest]}…")
+
+
+def brief(arguments: Mapping[str, Any]) -> str:
+    """What a tool was asked for, in a line."""
+    value = next((arguments[name] for name in _TELLING if isinstance(arguments.get(name), str)), "")
+    return shortened(" ".join(value.split()), _BRIEF_CHARACTERS)
+
+
+def tool_message(tool: object, arguments: Any) -> str:
+    """Whatever order the arguments are kept in: PostgreSQL has one of its own for the members of JSON."""
+    told = cast(Mapping[str, Any], arguments) if isinstance(arguments, Mapping) else dict[str, Any]()
+    names = sorted(told, key=lambda name: (len(name), name))
+    first = next((told[name] for name in names if isinstance(told[name], str) and told[name]), "")
+    shown = brief(told) or " ".join(first.split())[:_BRIEF_CHARACTERS]
+    return storable(f"{tool}: {shown}" if shown else str(tool))
+
+
+def shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
 
 
 class _Reading:

@@ -80,16 +80,21 @@ DELETE FROM agents WHERE id = :id
 SELECT agents.* FROM (VALUES (:id)) AS wanted JOIN agents ON agents.id = wanted.column1
 
 -- save --
--- What a source says of an agent, in full.
+-- What a source says of an agent, in full; and the lease of its process, if the source is a part of that.
 INSERT INTO agents (id, orchestrator_agent_id, session_id, parent_agent_id, status, context, config, started_at, completed_at,
-                    error_message)
+                    error_message, lease_id)
 VALUES (:id, :orchestrator_agent_id, :session_id, :parent_agent_id, :status, :context, :config, :started_at, :completed_at,
-        :error_message)
+        :error_message, :lease_id)
 ON CONFLICT (id) DO UPDATE SET
     orchestrator_agent_id = excluded.orchestrator_agent_id, session_id = excluded.session_id,
     parent_agent_id = excluded.parent_agent_id, status = excluded.status, context = excluded.context,
     config = excluded.config, started_at = excluded.started_at, completed_at = excluded.completed_at,
-    error_message = excluded.error_message
+    error_message = excluded.error_message, lease_id = COALESCE(excluded.lease_id, agents.lease_id)
+
+-- let_go --
+-- They may go on when the process that has recorded them does not record any more.
+UPDATE agents SET lease_id = NULL WHERE lease_id = :lease_id
+  AND (status = 'initializing' OR status = 'planning' OR status = 'executing' OR status = 'reviewing')
 
 -- matching --
 -- Those whose id begins with what somebody typed.

@@ -97,6 +97,10 @@ class Agents(Table[Agent]):
         """Raises NotFound and InvalidTransition."""
         await self.update(key, status="cancelled", error_message=reason)
 
+    async def let_go(self, lease_id: str) -> None:
+        """The agents that run under this lease are not ended with its process any more."""
+        await self._write(self._statement("let_go", {"lease_id": lease_id}))
+
     def status_statements(self, key: str, **changes: Any) -> list[Statement]:
         """The change of a state, and the log that says so, which are committed together."""
         at = now()

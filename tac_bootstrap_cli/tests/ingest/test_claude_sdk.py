@@ -16,6 +16,7 @@ from tac_orchestrator import Database
 from tac_orchestrator.ingest.claude_code import import_claude_code
 from tac_orchestrator.ingest.claude_sdk import recorded
 
+from ..reliability.support import start
 from .samples import contents, expected, projects
 
 NAME = "claude-agent-sdk-subagents"
@@ -129,6 +130,57 @@ async def test_a_session_that_breaks_off_has_failed_and_the_error_goes_on(path):
             pass
     async with Database.open(path) as db:
         assert {one.status for one in await db.agents.list()} == {"failed"}
+
+
+LISTENING = """
+import asyncio, sys
+from tac_orchestrator.ingest.claude_sdk import recorded
+from tests.ingest.test_claude_sdk import objects
+
+
+async def silent():
+    for message in objects()[:6]:
+        yield message
+    await asyncio.sleep(600)
+
+
+async def listen(path):
+    async for message in recorded(silent(), store=path):
+        pass
+
+
+asyncio.run(listen(sys.argv[1]))
+"""
+
+
+async def test_agents_of_a_process_that_was_killed_have_failed(path):
+    async with Database.open(path) as db:
+        with start(LISTENING, path, cwd=Path(__file__).parents[2]) as process:
+            await until(lambda: db.agents.list(status="executing"))
+            assert await db.agents.close_lost() == [], "as long as it lives"
+            process.kill()
+            process.wait()
+        assert await db.agents.close_lost()
+        ends = {(one.status, (one.error_message or "").partition(" on ")[0]) for one in await db.agents.list()}
+    assert ends == {("failed", f"Its process ({process.pid}")}
+
+
+async def test_sub_agents_that_go_on_when_nobody_listens_any_more_are_not_taken_for_lost(path):
+    messages = objects()
+    result = next(number for number, one in enumerate(messages) if type(one).__name__ == "ResultMessage")
+    await passed(messages[: result + 1], path)
+
+    async with Database.open(path) as db:
+        assert await db.agents.list(status="executing")
+        assert await db.agents.close_lost() == []
+
+
+async def until(found):
+    for _ in range(3000):
+        if await found():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come")
 
 
 async def test_a_store_that_is_none_and_strange_messages_do_not_stop_them(tmp_path, caplog):

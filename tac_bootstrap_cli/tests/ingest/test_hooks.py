@@ -74,10 +74,12 @@ def began(name: str) -> datetime:
 def write(db: Database, records: Iterable[dict[str, Any]], at: datetime | None = None) -> None:
     """As the hook writes them, a millisecond apart."""
     start = at or datetime(2026, 11, 23, 13, tzinfo=UTC)
-    with Path(hook.spool_of(db.target)).open("a") as spool:
+    spool = Path(hook.spool_of(str(db.settings.place)))
+    spool.parent.mkdir(parents=True, exist_ok=True)
+    with spool.open("a") as stream:
         for number, record in enumerate(records):
             moment = start + timedelta(milliseconds=number, microseconds=1)
-            spool.write(f"{json.dumps({'at': round(moment.timestamp() * 1_000_000), 'hook': record})}\n")
+            stream.write(f"{json.dumps({'at': round(moment.timestamp() * 1_000_000), 'hook': record})}\n")
 
 
 async def agents(db: Database) -> list[Agent]:

@@ -17,6 +17,7 @@ from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.ingest.openai_agents import RecordingProcessor
 from tac_orchestrator.ops.checks import check
 
+from ..reliability.support import start
 from .samples import contents
 
 _FOLDER = Path(__file__).parents[1] / "samples"
@@ -248,3 +249,42 @@ def hear():
     assert (done.returncode, done.stderr) == (0, "")
     with blocking.open_database(path) as db:
         assert len(db.agents.list()) == 50
+
+
+WORKING = """
+import sys, time
+from types import SimpleNamespace
+from tac_orchestrator.ingest.openai_agents import RecordingProcessor
+
+processor = RecordingProcessor(sys.argv[1])
+moment = "2026-01-01T00:00:00+00:00"
+
+def span(name, ended_at):
+    told = dict(object="trace.span", id=f"span_{name}", trace_id="trace_1", parent_id=None, error=None)
+    return SimpleNamespace(export=lambda: told | dict(
+        span_data={"type": "agent", "name": name}, started_at=moment, ended_at=ended_at
+    ))
+
+processor.on_span_end(span("done", moment))
+processor.on_span_start(span("at work", None))
+processor.force_flush()
+print("recorded", flush=True)
+time.sleep(600)
+"""
+
+
+async def test_agents_of_a_process_that_was_killed_have_failed_and_those_that_had_ended_have_not(path):
+    with start(WORKING, path) as process:
+        assert process.stdout.readline() == "recorded\n"
+        async with Database.open(path) as db:
+            assert await db.agents.close_lost() == [], "as long as it lives"
+            process.kill()
+            process.wait()
+            assert len(await db.agents.close_lost()) == 1
+            assert await ends(db) == {"done": ("completed", None), "at work": ("failed", f"Its process ({process.pid}")}
+
+
+async def ends(db):
+    names = {kind.id: kind.name for kind in await db.orchestrator_agents.list()}
+    reasons = {one.id: one.error_message and one.error_message.partition(" on ")[0] for one in await db.agents.list()}
+    return {names[one.orchestrator_agent_id]: (one.status, reasons[one.id]) for one in await db.agents.list()}

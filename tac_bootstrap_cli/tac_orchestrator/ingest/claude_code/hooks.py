@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tac_orchestrator.ingest.claude_code.session import APPROXIMATE, MAIN_AGENT, brief, fitting
+from tac_orchestrator.ingest.claude_code.session import APPROXIMATE, fitting
 from tac_orchestrator.ingest.claude_code.transcript import Json, json_object
-from tac_orchestrator.ingest.identity import agent_type_of, claimed, named, row_id, unique_key
+from tac_orchestrator.ingest.identity import MAIN_AGENT, agent_type_of, alias, claimed, named, row_id, unique_key
+from tac_orchestrator.ingest.values import brief, tool_message
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.tables.sources import Batch, Values
 
@@ -127,9 +128,13 @@ class HookSession:
         states = list(self._parents_first())
         agents = [self._agent(state) for state in states]
         kinds: dict[str, AgentType] = {row["kind"]: agent_type_of(row["kind"]) for row in agents}
-        kinds |= {MAIN_AGENT: "orchestrator"} if MAIN_AGENT in kinds else {}
         renamed = {row_id("cc", self.session_id, key): self._id(key) for key in self._calls}
         return kinds, Batch(agents, agent_logs=list(self._logs.values()), renamed=renamed)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What telemetry knows of the agents whose call is known, with the names of their rows."""
+        return {alias("agent", key): self._id(key) for key in self._calls}
 
     def _note_call(self, record: HookRecord) -> None:
         """Which call started which sub-agent."""
@@ -260,14 +265,13 @@ class HookSession:
             "duration_ms": duration,
             "times": APPROXIMATE,
         }
-        shown = brief(arguments)
         began_at = record.at - timedelta(milliseconds=duration or 0)
         before = self._logs.get(call_id)
         self._logs[call_id] = {
             "agent_id": self._id(record.agent_key),
             "log_level": "ERROR" if failed else "INFO",
             "log_type": "tool_call",
-            "message": storable(f"{name}: {shown}" if shown else name),
+            "message": tool_message(name, arguments),
             "details": fitting({key: value for key, value in details.items() if value is not None}),
             "created_at": min(before["created_at"], began_at) if before else began_at,
             "source_key": named(f"cc:tool:{unique_key(call_id, self.session_id)}"),

@@ -16,10 +16,11 @@ from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Progress
 from tac_orchestrator.ingest.claude_code.discovery import SessionFiles, find_sessions, read_meta
 from tac_orchestrator.ingest.claude_code.session import Member, SessionRows, session_rows
-from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.transcript import TranscriptFile
 from tac_orchestrator.ingest.identity import claimed
 from tac_orchestrator.ingest.intake import Intake, Report
+from tac_orchestrator.ingest.otel.intake import keep_names
+from tac_orchestrator.ingest.settlement import settle
 from tac_orchestrator.ingest.watching import follow
 from tac_orchestrator.models import storable
 from tac_orchestrator.tables.base import now
@@ -79,6 +80,7 @@ class Importer:
             report.unchanged += 1
             await self._sources.save(Batch(files=files), {})
             return
+        await keep_names(self._database, session.session_id, rows.names)
         main = rows.agents[0]
         known = (await self._sources.known_agents([main["id"]])).get(main["id"], {"context": {}})
         agents = [main, *_at_home(rows.agents[1:], known)]

@@ -22,10 +22,11 @@ from pathlib import Path
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import NotFound, OrchestratorError
 from tac_orchestrator.ingest.claude_code.session import Member, SessionRows, session_rows
-from tac_orchestrator.ingest.claude_code.settlement import settle
 from tac_orchestrator.ingest.claude_code.stream import Stream, with_times
 from tac_orchestrator.ingest.identity import agent_type_of, claimed, row_id
 from tac_orchestrator.ingest.intake import Intake
+from tac_orchestrator.ingest.otel.intake import keep_names
+from tac_orchestrator.ingest.settlement import settle
 from tac_orchestrator.models import AgentType
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.tables.base import now
@@ -157,6 +158,7 @@ class StreamRecorder:
         self._part = part
         self._intake = Intake(database)
         self._stored = 0
+        self._named: dict[str, str] = {}
         self._has_warned = False
 
     async def record(self, copying: asyncio.Task[None]) -> None:
@@ -177,16 +179,28 @@ class StreamRecorder:
                 _LOG.warning("the stream is passed on, and not all of it recorded: %s", error)
             self._has_warned = True
 
+    async def let_go(self) -> None:
+        """Agents that are at work now may go on when nobody listens any more."""
+        if self._intake.lease_id is not None:
+            await self._database.agents.let_go(self._intake.lease_id)
+
     async def _store(self) -> None:
         version = self._heard.version
         rows = None if version == self._stored else await asyncio.to_thread(self._heard.rows)
         if rows is None:
             return
+        self._intake.lease_id = (await self._database.agents.recorder.hold_lease()).id
         main_id = rows.agents[0]["id"]
+        await self._name(rows)
         await self._intake.store(*await self._placed(rows))
         if rows.agents[0]["context"].get("reported"):
             await settle(self._database, main_id)
         self._stored = version
+
+    async def _name(self, rows: SessionRows) -> None:
+        news = {key: row for key, row in rows.names.items() if self._named.get(key) != row}
+        await keep_names(self._database, rows.session_id, news)
+        self._named |= news
 
     async def _placed(self, rows: SessionRows) -> tuple[dict[str, AgentType], Batch]:
         """In the workflow that the process is a part of, if it is one."""

@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tac_orchestrator.ingest.claude_code.transcript import Event, Request, ToolCall, Transcript, json_object
-from tac_orchestrator.ingest.identity import agent_type_of, named, row_id, unique_key
+from tac_orchestrator.ingest.identity import MAIN_AGENT, agent_type_of, alias, named, row_id, unique_key
+from tac_orchestrator.ingest.values import shortened, tool_message
 from tac_orchestrator.models import AgentType, dump_json, storable
 from tac_orchestrator.tables.sources import Values
-
-MAIN_AGENT = "claude-code"
 
 APPROXIMATE = "approximate"
 """Marks rows whose times were concluded; those of another source go before them."""
@@ -26,10 +25,6 @@ SILENCE = timedelta(hours=1)
 """A turn that has not ended, and of which nothing was heard for so long, will not go on."""
 
 _RESULT_CHARACTERS = 20_000
-_BRIEF_CHARACTERS = 160
-
-# What says best what a tool was asked for.
-_TELLING = ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt", "skill")
 
 _EVENT_LEVELS = {"error": "ERROR", "performance": "WARNING"}
 
@@ -88,21 +83,24 @@ class Member:
 
     @property
     def agent_type(self) -> AgentType:
-        return "orchestrator" if self.key is None else agent_type_of(self.kind)
+        return agent_type_of(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRows:
     """What a session amounts to. An agent names its kind as `kind`, for kinds have ids of their own.
 
-    `renamed` are ids that agents have had while it was not known which call started them.
+    `renamed` are ids that agents have had while it was not known which call started them; `names` are those of rows, by what
+    telemetry knows of them.
     """
 
+    session_id: str
     kinds: dict[str, AgentType]
     agents: list[Values]
     prompts: list[Values]
     agent_logs: list[Values]
     renamed: dict[str, str]
+    names: dict[str, str]
 
 
 def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> SessionRows:
@@ -112,19 +110,37 @@ def session_rows(session_id: str, members: Iterable[Member], at: datetime) -> Se
     """
     found = {member.key: member for member in members if member.tells_something}
     if not found:
-        return SessionRows({}, [], [], [], {})
+        return SessionRows(session_id, {}, [], [], [], {}, {})
     if None not in found:
         found[None] = Member(_stand_in(session_id, found.values()))
     _identify_sidechains(found)
     parents = {key: _parent_of(member, found) for key, member in found.items()}
     ordered = list(_parents_first(found, parents))
     return SessionRows(
+        session_id,
         kinds={member.kind: member.agent_type for member in ordered},
         agents=[_agent(member, found[parents[member.key]].agent_id, at) for member in ordered],
         prompts=[prompt for member in ordered for prompt in _prompts(member, at)],
         agent_logs=[log for member in ordered for log in _logs(member, at)],
         renamed={one.provisional_id: one.agent_id for one in ordered if one.agent_id != one.provisional_id},
+        names=_names(ordered),
     )
+
+
+def _names(members: Iterable[Member]) -> dict[str, str]:
+    """What a copy of a message among a sub-agent's says of it does not count: the session's own agent comes first."""
+    requests, others = dict[str, str](), dict[str, str]()
+    for member in members:
+        key = member.meta.get("agentKey", member.key)
+        if isinstance(key, str) and member.tool_use_id:
+            others[alias("agent", key)] = member.agent_id
+        for request in member.transcript.requests.values():
+            if request.request_id:
+                requests.setdefault(prompt_id(request), alias("request", request.request_id))
+        for call in member.transcript.tool_calls.values():
+            if unique_key(call.call_id, "") != call.call_id:  # telemetry cannot make a name of such a one by itself
+                others[alias("tool", call.call_id)] = tool_key(call)
+    return {**others, **{name: row for row, name in requests.items()}}
 
 
 def _stand_in(session_id: str, members: Iterable[Member]) -> Transcript:
@@ -267,6 +283,7 @@ def _prompt(member: Member, request: Request, began_at: datetime, *, is_open: bo
         "details": _known(
             {
                 "message_id": None if request.error else request.message_id,
+                "line_id": request.line_id if request.error else None,
                 "request_id": request.request_id,
                 "stop_reason": request.stop_reason,
                 "tools": request.tool_names or None,
@@ -321,21 +338,24 @@ def _tool_log(member: Member, call: ToolCall, at: datetime) -> Values:
         "tool": call.name,
         "tool_use_id": call.call_id,
         "arguments": call.arguments,
-        "result": None if call.result is None else _shortened(call.result, _RESULT_CHARACTERS),
+        "result": None if call.result is None else shortened(call.result, _RESULT_CHARACTERS),
         "duration_ms": call.duration_ms,
         "prompt_id": prompt_id(call.request),
         "times": None if call.at else APPROXIMATE,
     }
-    shown = brief(call.arguments)
     return {
         "agent_id": member.agent_id,
         "log_level": "ERROR" if call.is_error else "INFO",
         "log_type": "tool_call",
-        "message": f"{call.name}: {shown}" if shown else call.name,
+        "message": tool_message(call.name, call.arguments),
         "details": fitting(_known(details)),
         "created_at": call.at or call.request.started_at or member.began_at or at,
-        "source_key": named(f"cc:tool:{unique_key(call.call_id, call.line_id)}"),
+        "source_key": tool_key(call),
     }
+
+
+def tool_key(call: ToolCall) -> str:
+    return named(f"cc:tool:{unique_key(call.call_id, call.line_id)}")
 
 
 def _event_log(member: Member, event: Event, at: datetime) -> Values:
@@ -357,16 +377,6 @@ def fitting(details: Values) -> Values:
     except ValueError as error:
         return {**details, "arguments": {}, "arguments_left_out": f"This {error}."}
     return details
-
-
-def brief(arguments: Mapping[str, Any]) -> str:
-    """What a tool was asked for, in a line."""
-    value = next((arguments[name] for name in _TELLING if isinstance(arguments.get(name), str)), "")
-    return _shortened(" ".join(value.split()), _BRIEF_CHARACTERS)
-
-
-def _shortened(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[:length]}…"
 
 
 def _known(values: Mapping[str, Any]) -> Values:

@@ -216,7 +216,7 @@ class Transcript:
         if line.get("isApiErrorMessage") or text.startswith("API Error"):
             self.failure = text
             request = self._new_request(line_id, line_id, at)
-            request.error, request.ended_at = text, at
+            request.error, request.ended_at, request.request_id = text, at, _name(line.get("requestId"))
             self.requests[line_id] = request
             self.events.append(Event(line_id, "error", text, at, {}))
         else:

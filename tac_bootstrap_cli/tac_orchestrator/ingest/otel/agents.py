@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tac_orchestrator.ingest.claude_code.session import MAIN_AGENT
-from tac_orchestrator.ingest.identity import row_id
+from tac_orchestrator.ingest.identity import MAIN_AGENT, row_id
 from tac_orchestrator.ingest.otel.conventions import claude_code
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
 from tac_orchestrator.ingest.otel.conventions.openinference import LLAMA_INDEX
 from tac_orchestrator.ingest.otel.facts import Facts
 from tac_orchestrator.ingest.otel.forest import Forest, Place, Unions, place_of
+from tac_orchestrator.ingest.otel.naming import Names
 
 _CLAUDE_CODE = "cc:"
 _TRANSFER = "transfer_to_"
@@ -62,13 +62,13 @@ class Owners(Protocol):
 
 
 class Agents:
-    def __init__(self, forest: Forest) -> None:
+    def __init__(self, forest: Forest, names: Names) -> None:
         self._forest = forest
         self._names: dict[Place, str] = {}
         self._instances: dict[Place, Instance] = {}
         self._enclosing: dict[Place, Facts | None] = {}
         self._implicit: dict[str, Instance] = {}
-        self._claude = _ClaudeAgents(forest)
+        self._claude = _ClaudeAgents(forest, names)
         self._find_spans()
         self._join_spans()
         self._owners: dict[Place, Instance | None] = {}
@@ -252,8 +252,9 @@ class Agents:
 class _ClaudeAgents:
     """The agents of Claude Code have ids, and may have no span at all."""
 
-    def __init__(self, forest: Forest) -> None:
+    def __init__(self, forest: Forest, names: Names) -> None:
         self._forest = forest
+        self._row_names = names
         self._found: dict[tuple[str, str | None], Instance] = {}
         ours = [one for one in forest.facts if one.trace_id.startswith(_CLAUDE_CODE)]
         self._keys = {(one.trace_id, one.parent): one.agent_key for one in ours if one.agent_key and one.parent}
@@ -277,8 +278,8 @@ class _ClaudeAgents:
         for wanted in (None, key, one.parent_agent if key else None):
             if (one.trace_id, wanted) not in self._found:
                 name = MAIN_AGENT if wanted is None else "claude-code-subagent"
-                id = row_id("cc", session, wanted or "main")
-                self._found[one.trace_id, wanted] = Instance(id, name, session=session, agent_key=wanted)
+                self._found[one.trace_id, wanted] = Instance("", name, session=session, agent_key=wanted)
+                self._identify(one.trace_id, wanted)
 
     def _relate(self, one: Facts) -> None:
         key = self._key(one)
@@ -300,7 +301,13 @@ class _ClaudeAgents:
             instance.name = str(starter.details.get("subagent_type") or instance.name)
         elif one.agent and instance.name == "claude-code-subagent":
             instance.name = one.agent
-        instance.id = row_id("cc", instance.session, instance.tool_use_id or key)
+        self._identify(one.trace_id, key)
+
+    def _identify(self, trace_id: str, key: str | None) -> None:
+        """By the call that started it, as far as anybody has said which one that was."""
+        instance = self._found[trace_id, key]
+        known = self._row_names.of(trace_id, "agent", key) if key is not None else None
+        instance.id = known or row_id("cc", instance.session, instance.tool_use_id or key or "main")
 
 
 def _sessions(facts: Iterable[Facts]) -> dict[str, str]:

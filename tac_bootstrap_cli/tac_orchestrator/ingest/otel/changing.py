@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from tac_orchestrator.ingest.claude_code.session import brief
-from tac_orchestrator.ingest.merging import merged_agent, merged_log, merged_prompt
+from tac_orchestrator.ingest.merging import is_read, merged_agent, merged_log, merged_prompt, with_message
 from tac_orchestrator.ingest.otel.facts import Texts
 from tac_orchestrator.ingest.otel.forest import Place
 from tac_orchestrator.ingest.otel.messages import text_of
@@ -52,7 +51,7 @@ class RowChange:
             return with_cost(row)
         if home[0] == "agent_logs" and row["log_type"] == "tool_call":
             row["details"] = _tool_details(row, texts, others)
-            row["message"] = _tool_message(row)
+            return with_message(row)
         return row
 
     def _text(self, column: str, home: Home, told: Sequence[str | None], stored: Mapping[Home, Values]) -> str | None:
@@ -70,6 +69,8 @@ class RowChange:
         if row is None:
             return False
         if home[0] == "agents" and known["orchestrator_agent_id"] != kind_ids.get(row["kind"]):
+            return False
+        if is_read(known) and not is_read(row):
             return False
         return all(known.get(name) == value for name, value in row.items() if name not in _NOT_COMPARED)
 
@@ -96,8 +97,7 @@ def merged_row(home: Home, known: Values, told: Values, *, is_ours: bool) -> Val
         if not is_ours:
             return merged_log(known, told, agent_id=known["agent_id"])
         details = {**told["details"], **_longer_details(known, told)} if told["log_type"] == "tool_call" else told["details"]
-        row = {**told, "details": details}
-        return {**row, "message": _tool_message(row)} if told["log_type"] == "tool_call" else row
+        return with_message({**told, "details": details})
     return told
 
 
@@ -126,19 +126,6 @@ def _tool_details(row: Values, texts: Sequence[Texts], others: Sequence[Values])
         if best is not None:
             details[name] = best
     return details
-
-
-def _tool_message(row: Values) -> str:
-    name, arguments = row["details"]["tool"], row["details"].get("arguments")
-    told = cast(dict[str, Any], arguments) if isinstance(arguments, dict) else {}
-    shown = brief(told) or " ".join(_shortest_named(told).split())[:160]
-    return f"{name}: {shown}" if shown else str(name)
-
-
-def _shortest_named(arguments: Mapping[str, Any]) -> str:
-    """Whatever order they are kept in: PostgreSQL has one of its own for the members of JSON."""
-    names = sorted(arguments, key=lambda name: (len(name), name))
-    return next((arguments[name] for name in names if isinstance(arguments[name], str) and arguments[name]), "")
 
 
 def _shortened(text: str | None) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-Kind = Literal["agent", "call", "tool", "handoff", "message", "log", "other"]
+Kind = Literal["agent", "call", "tool", "handoff", "message", "log", "name", "other"]
 State = Literal["completed", "failed", "cancelled"]
 
 # Whose word on tokens and cost counts, where several speak of one request.

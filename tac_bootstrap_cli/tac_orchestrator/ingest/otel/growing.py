@@ -18,6 +18,7 @@ from tac_orchestrator.ingest.otel.branches import Branches, is_plain
 from tac_orchestrator.ingest.otel.facts import Facts
 from tac_orchestrator.ingest.otel.forest import place_of
 from tac_orchestrator.ingest.otel.ledger import Ledger
+from tac_orchestrator.ingest.otel.naming import NO_NAMES
 from tac_orchestrator.ingest.otel.requests import Request, ToolUse, answer_of, find_requests, join_tools, own_id, without_record
 from tac_orchestrator.ingest.otel.rows import (
     Derived,
@@ -269,7 +270,7 @@ class Growing(Branches):
                     self._take_away(request)
         for part in parts:
             self._parts |= dict.fromkeys(part, part)
-            for request in find_requests(_Part(part, self), self):
+            for request in find_requests(_Part(part, self), self, NO_NAMES):
                 self._give(request)
 
     def _parted(self, seeds: Iterable[str], beside: Callable[[Facts], Iterable[str]]) -> list[list[str]]:
@@ -343,7 +344,7 @@ class Growing(Branches):
                 if (use := self._uses.pop(key, None)) is not None:
                     self._take_use(use)
         for part in parts:
-            for use in join_tools(_Part(part, self), self):
+            for use in join_tools(_Part(part, self), self, NO_NAMES):
                 self._uses |= dict.fromkeys([one.key for one in use.records], use)
                 self._own[use.owner].uses.add(use)
                 self._dirty.owners[use.owner] = None

@@ -12,14 +12,15 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidRecord
-from tac_orchestrator.ingest.intake import Scrubbing
+from tac_orchestrator.ingest.identity import row_id
+from tac_orchestrator.ingest.intake import Scrubbing, leased, turns
 from tac_orchestrator.ingest.merging import is_same
 from tac_orchestrator.ingest.otel.changing import RowChange, carried_rows, longer_texts, merged_row
 from tac_orchestrator.ingest.otel.classify import read_record, read_span
@@ -28,9 +29,11 @@ from tac_orchestrator.ingest.otel.facts import Facts, Reading, Texts, as_row, fr
 from tac_orchestrator.ingest.otel.forest import Place, place_of
 from tac_orchestrator.ingest.otel.jsonbody import read_json
 from tac_orchestrator.ingest.otel.memory import LARGE, Memory, Trace
+from tac_orchestrator.ingest.otel.naming import is_of_claude, name_readings, trace_of
 from tac_orchestrator.ingest.otel.protobuf import read_protobuf
 from tac_orchestrator.ingest.otel.rows import Derived, Home, derive
 from tac_orchestrator.ingest.otel.wire import Body, Records
+from tac_orchestrator.ingest.settlement import settle_reported
 from tac_orchestrator.models import dump_json
 from tac_orchestrator.redaction import redactor
 from tac_orchestrator.tables.sources import Batch, Values
@@ -79,13 +82,24 @@ async def ingest_otlp(database: Database, bodies: Iterable[Body]) -> Taken:
     return await _intake_of(database).take(bodies)
 
 
-async def ingest_readings(database: Database, readings: list[Reading]) -> Taken:
-    """The same for records that came by another way than OTLP, and have been read already."""
+async def ingest_readings(database: Database, readings: list[Reading], *, is_own: bool = False) -> Taken:
+    """The same for records that came by another way than OTLP, and have been read already. Agents of this process itself are
+    its own: when it is gone, they are."""
     taken, intake = Taken(spans=len(readings)), _intake_of(database)
+    if is_own:
+        intake.lease_id = (await database.agents.recorder.hold_lease()).id
     if readings:
         await intake.store_readings(readings, taken)
     await intake.report(taken)
     return taken
+
+
+async def keep_names(database: Database, session_id: str, names: Mapping[str, str]) -> None:
+    """What other sources call that of which the telemetry of a session of Claude Code tells, whether it has come or will.
+
+    To be said before their own rows are stored: if that fails, it can be repeated.
+    """
+    await ingest_readings(database, name_readings(trace_of(session_id), names))
 
 
 def _intake_of(database: Database) -> OtlpIntake:
@@ -99,6 +113,7 @@ class OtlpIntake:
     """One for a store: what many senders send at once is put together."""
 
     def __init__(self, database: Database) -> None:
+        self.lease_id: str | None = None
         self._database = database
         self._redactor = redactor() if database.settings.redact else None
         self._kind_ids: dict[str, str] = {}
@@ -173,7 +188,14 @@ class OtlpIntake:
             await self._store_piece(readings[start : start + _TOGETHER])
 
     async def _store_piece(self, readings: list[Reading]) -> None:
-        told, patience_ends = _Told(readings), time.monotonic() + _PATIENCE_S
+        """Of sessions of Claude Code, transcripts, streams and hooks may tell at the same moment."""
+        told = _Told(readings)
+        async with turns(self._database) if told.is_of_claude else nullcontext():
+            await self._store_told(told)
+        await settle_reported(self._database, [row_id("cc", session, "main") for session in told.claude_sessions])
+
+    async def _store_told(self, told: _Told) -> None:
+        patience_ends = time.monotonic() + _PATIENCE_S
         while True:
             known = await self._known(told)
             try:
@@ -281,7 +303,7 @@ class OtlpIntake:
                 clean = merged_row(home, known, clean, is_ours=change.is_ours(home, known, self._kind_ids))
             if known is None or not is_same(known, clean):
                 rows[home[0]].append(clean)
-        return Batch(rows["agents"], rows["prompts"], rows["agent_logs"]), rows["system_logs"]
+        return Batch(leased(rows["agents"], self.lease_id), rows["prompts"], rows["agent_logs"]), rows["system_logs"]
 
 
 _INTAKES: WeakKeyDictionary[Database, OtlpIntake] = WeakKeyDictionary()
@@ -297,6 +319,8 @@ class _Told:
             place, facts = place_of(reading.facts), reading.facts
             self.facts[place] = _fuller(self.facts[place], facts) if place in self.facts else facts
             self.texts[place] = longer_texts(self.texts[place], reading.texts) if place in self.texts else reading.texts
+        self.is_of_claude = any(map(is_of_claude, self.facts.values()))
+        self.claude_sessions = sorted({one.session for one in self.facts.values() if one.session and is_of_claude(one)})
         self.traces = sorted({trace_id for trace_id, _ in self.facts if trace_id != NO_TRACE})
 
         self.answers: dict[str, set[str]] = {}

@@ -10,6 +10,7 @@ from tac_orchestrator.ingest.identity import row_id, unique_key
 from tac_orchestrator.ingest.otel.agents import Instance, Owners
 from tac_orchestrator.ingest.otel.facts import TOKENS, CallFacts, Facts, Tokens
 from tac_orchestrator.ingest.otel.forest import Place, Standing, Unions, place_of
+from tac_orchestrator.ingest.otel.naming import Names
 
 _CLAUDE_CODE = "cc:"
 _SURELY_UNIQUE = 20
@@ -17,13 +18,14 @@ _SURELY_UNIQUE = 20
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request to a model, and all that tell of it, the first by time first."""
+    """One request to a model, and all that tell of it, the first by time first. Others tell of it if it is named."""
 
     id: str
     tellers: list[Facts]
     messages: list[Facts]
     owner: Instance
     places: list[Place]
+    is_named: bool = False
 
     calls: list[CallFacts] = field(init=False)
     whole: list[Facts] = field(init=False)
@@ -85,7 +87,7 @@ class ToolUse:
     arguments: str | None = None
 
 
-def find_requests(forest: Standing, agents: Owners) -> list[Request]:
+def find_requests(forest: Standing, agents: Owners, names: Names) -> list[Request]:
     calls = [one for one in forest.facts if one.kind == "call"]
     unions, wrappers = _joined(forest, agents, calls)
     tellers, messages = defaultdict[Place, list[Facts]](list), defaultdict[Place, list[Facts]](list)
@@ -97,7 +99,8 @@ def find_requests(forest: Standing, agents: Owners) -> list[Request]:
             span = forest.at((one.trace_id, one.parent))
             if span is None or span.kind == "call":
                 messages[unions.leader((one.trace_id, one.parent))].append(one)
-    found = [_request(agents, tellers.get(leader, []), messages.get(leader, [])) for leader in {**tellers, **messages}]
+    leaders = {**tellers, **messages}
+    found = [_request(agents, tellers.get(leader, []), messages.get(leader, []), names) for leader in leaders]
     return sorted(found, key=lambda one: one.order)
 
 
@@ -160,7 +163,7 @@ def _join_named(calls: Iterable[Facts], unions: Unions[Place]) -> None:
         last[key] = one
 
 
-def _request(agents: Owners, tellers: list[Facts], messages: list[Facts]) -> Request:
+def _request(agents: Owners, tellers: list[Facts], messages: list[Facts], names: Names) -> Request:
     records = tellers or messages
     owned = next((one for one in records if agents.owner(one) is not None), None)
     owner = agents.owner(owned) if owned is not None else None
@@ -168,7 +171,15 @@ def _request(agents: Owners, tellers: list[Facts], messages: list[Facts]) -> Req
     if owner is None:
         owner = agents.implicit(records[0])
         owner.owned += records[1:]
-    return Request(_request_id(tellers, messages), tellers, messages, owner, places)
+    known = _known_id(tellers, names)
+    return Request(known or _request_id(tellers, messages), tellers, messages, owner, places, known is not None)
+
+
+def _known_id(tellers: list[Facts], names: Names) -> str | None:
+    """What other sources call it."""
+    asked = {(one.trace_id, one.call.request_id) for one in tellers if one.call and one.call.request_id}
+    found = (names.of(trace_id, "request", request_id) for trace_id, request_id in sorted(asked))
+    return min((name for name in found if name is not None), default=None)
 
 
 def _request_id(tellers: list[Facts], messages: list[Facts]) -> str:
@@ -195,11 +206,11 @@ def own_id(records: list[Facts]) -> str:
     return row_id("otlp", first.trace_id, first.key if is_span else first.parent or first.key)
 
 
-def find_tools(forest: Standing, agents: Owners, requests: list[Request]) -> list[ToolUse]:
-    return _with_requests(join_tools(forest, agents), requests, forest, agents)
+def find_tools(forest: Standing, agents: Owners, requests: list[Request], names: Names) -> list[ToolUse]:
+    return _with_requests(join_tools(forest, agents, names), requests, forest, agents)
 
 
-def join_tools(forest: Standing, agents: Owners) -> list[ToolUse]:
+def join_tools(forest: Standing, agents: Owners, names: Names) -> list[ToolUse]:
     """The uses of tools that have records, without the requests that asked for them."""
     tools = [one for one in forest.facts if one.kind == "tool"]
     unions, named = Unions[Place](), dict[tuple[str, str], Facts]()
@@ -215,10 +226,10 @@ def join_tools(forest: Standing, agents: Owners) -> list[ToolUse]:
     found = defaultdict[Place, list[Facts]](list)
     for one in tools:
         found[unions.leader(place_of(one))].append(one)
-    return [_tool_use(agents, records) for records in found.values()]
+    return [_tool_use(agents, records, names) for records in found.values()]
 
 
-def _tool_use(agents: Owners, records: list[Facts]) -> ToolUse:
+def _tool_use(agents: Owners, records: list[Facts], names: Names) -> ToolUse:
     first = records[0]
     call_id = next((one.call_id for one in records if one.call_id), None)
     owner = agents.owner(first)
@@ -226,7 +237,7 @@ def _tool_use(agents: Owners, records: list[Facts]) -> ToolUse:
         owner = agents.implicit(first)
         owner.owned += records[1:]
     if first.trace_id.startswith(_CLAUDE_CODE) and call_id:
-        key = f"cc:tool:{unique_key(call_id, owner.session)}"
+        key = names.of(first.trace_id, "tool", call_id) or f"cc:tool:{unique_key(call_id, owner.session)}"
     else:
         key = f"otlp:{first.trace_id}:{first.key}"
     return ToolUse(key, first.name, owner, records, call_id)

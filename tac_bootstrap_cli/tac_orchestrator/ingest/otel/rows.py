@@ -14,6 +14,7 @@ from tac_orchestrator.ingest.otel.agents import Agents, Instance
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
 from tac_orchestrator.ingest.otel.facts import Facts
 from tac_orchestrator.ingest.otel.forest import Forest, Place, place_of
+from tac_orchestrator.ingest.otel.naming import Names, is_name
 from tac_orchestrator.ingest.otel.requests import Request, ToolUse, find_requests, find_tools, own_id
 from tac_orchestrator.models import AgentType
 from tac_orchestrator.tables.sources import Values
@@ -44,10 +45,11 @@ class Derived:
 
 
 def derive(facts: Iterable[Facts]) -> Derived:
-    forest = Forest(facts)
-    agents = Agents(forest)
-    requests = find_requests(forest, agents)
-    uses = find_tools(forest, agents, requests)
+    facts = list(facts)
+    names, forest = Names(facts), Forest(one for one in facts if not is_name(one))
+    agents = Agents(forest, names)
+    requests = find_requests(forest, agents, names)
+    uses = find_tools(forest, agents, requests, names)
     found = Derived()
     said = _said_before(forest, agents, requests)
     by_owner = _by_owner(requests)
@@ -62,7 +64,7 @@ def derive(facts: Iterable[Facts]) -> Derived:
             found.homes[place] = ("prompts", request.id)
         if request.id != own_id(request.whole):
             found.shared.add(("prompts", request.id))
-        if request.has_failed:
+        if request.has_failed and not request.is_named:  # whoever named it says so as well
             found.rows[failure_of(request)] = failure_row(request)
     for use in uses:
         found.rows["agent_logs", use.key] = tool_row(use)

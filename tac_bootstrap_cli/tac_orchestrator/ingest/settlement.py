@@ -6,11 +6,13 @@ own, which shrinks as other sources tell more, and goes when nothing is left. So
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.ingest.identity import row_id
+from tac_orchestrator.ingest.intake import turns
 from tac_orchestrator.models import Agent, eight_places
 from tac_orchestrator.tables.base import MAX_PAGE
 from tac_orchestrator.tables.sources import Batch, Values
@@ -22,8 +24,21 @@ UNITEMISED = "unitemised"
 _ROUNDING = Decimal("0.0000005")
 
 
+async def settle_reported(database: Database, main_ids: Iterable[str]) -> None:
+    """The same for those of these sessions whose process has reported something."""
+    for key, row in (await database.sources.known_agents(main_ids)).items():
+        context: Values = row["context"] or {}
+        if context.get("reported"):
+            await settle(database, key)
+
+
 async def settle(database: Database, main_id: str) -> None:
     """Make the rest of a session right, whose own agent has this id. What the process reported is in that agent's context."""
+    async with turns(database):
+        await _settle(database, main_id)
+
+
+async def _settle(database: Database, main_id: str) -> None:
     main = await database.agents.get(main_id)
     reported: Values = (main.context or {}).get("reported") or {}
     key = row_id("cc", "rest", main.id)
@@ -39,9 +54,10 @@ async def settle(database: Database, main_id: str) -> None:
 async def _rest(database: Database, main: Agent, key: str, reported: Values) -> Values:
     """Cost and tokens that the requests do not account for; nothing, once all that are known have a cost."""
     session: Any = (main.context or {}).get("claude_session")
-    agents = await database.agents.list(session_id=main.session_id, limit=MAX_PAGE)
+    async with database.transaction() as undelayed:
+        agents = await undelayed.agents.list(session_id=main.session_id, limit=MAX_PAGE)
+        prompts = await undelayed.prompts.list(session_id=main.session_id, limit=MAX_PAGE)
     ours = {agent.id for agent in agents if (agent.context or {}).get("claude_session") == session}
-    prompts = await database.prompts.list(session_id=main.session_id, limit=MAX_PAGE)
     requests = [prompt for prompt in prompts if prompt.agent_id in ours and prompt.id != key]
     if requests and not any(prompt.cost_usd is None and prompt.status == "completed" for prompt in requests):
         return {}

@@ -149,7 +149,7 @@ async def fail_at_each(disk: FaultyDisk, step: int, failures: int, number: int) 
 async def test_a_disk_that_fails_costs_nothing_that_was_acknowledged(
     disk: FaultyDisk, failures: int, number: int, expected: set[str]
 ) -> None:
-    seen = await fail_at_each(disk, 31, failures, number)
+    seen = await fail_at_each(disk, 61, failures, number)
     assert expected <= seen.keys()
 
 

@@ -101,13 +101,13 @@ def random_cuts(history: list[Event], number: int, chance: random.Random) -> lis
 
 def test_a_loss_of_power_costs_nothing_that_was_acknowledged(record: Record) -> None:
     history, chance = record("FULL"), random.Random(1)
-    assert losses(history, random_cuts(history, 40, chance), chance) == [set()] * 40
+    assert losses(history, random_cuts(history, 15, chance), chance) == [set()] * 15
 
 
 def test_without_full_synchronisation_the_last_moments_are_lost_but_the_store_is_sound(record: Record) -> None:
     """Which also shows that these trials would notice."""
     history, chance = record("NORMAL"), random.Random(1)
-    assert any(losses(history, random_cuts(history, 40, chance), chance))
+    assert any(losses(history, random_cuts(history, 20, chance), chance))
 
 
 @pytest.mark.long
@@ -119,7 +119,7 @@ def test_hundreds_of_losses_of_power_cost_nothing_that_was_acknowledged(record: 
 
 async def test_what_is_left_after_a_loss_of_power_can_be_worked_with(record: Record) -> None:
     history, chance, disk = record("FULL"), random.Random(3), Disk()
-    cuts = set(random_cuts(history[: len(history) // 8], 6, chance) + random_cuts(history, 4, chance))
+    cuts = set(random_cuts(history[: len(history) // 8], 3, chance) + random_cuts(history, 2, chance))
     for moment, event in enumerate(history):
         if event.file != ACKNOWLEDGED:
             disk.see(event)

@@ -60,7 +60,7 @@ async def assert_everything_is_there(path: Path, processes: int, writes: int) ->
     assert await faults(path) == []
 
 
-@pytest.mark.parametrize(("processes", "writes", "tasks"), [(16, 2000, 16)])
+@pytest.mark.parametrize(("processes", "writes", "tasks"), [(16, 500, 16)])
 async def test_sixteen_processes_lose_nothing_and_are_never_turned_away(
     path: Path, processes: int, writes: int, tasks: int
 ) -> None:
@@ -70,7 +70,7 @@ async def test_sixteen_processes_lose_nothing_and_are_never_turned_away(
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("processes", "writes", "tasks"), [(16, 2000, 1), (64, 500, 4)])
+@pytest.mark.parametrize(("processes", "writes", "tasks"), [(16, 2000, 1), (16, 2000, 16), (64, 500, 4)])
 async def test_any_number_of_processes_lose_nothing_and_are_never_turned_away(
     path: Path, processes: int, writes: int, tasks: int
 ) -> None:

@@ -578,7 +578,7 @@ def compare(examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)  # a failure is made small first, which takes its time
 def test_the_store_holds_what_a_model_of_it_holds() -> None:
-    compare(examples=24, steps=40)
+    compare(examples=12, steps=40)
 
 
 @pytest.mark.long

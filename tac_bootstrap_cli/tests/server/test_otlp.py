@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +23,14 @@ def receiver(tmp_path: Path) -> Generator[Server]:
     """A server whose store is empty."""
     with serving(tmp_path / "orchestrator.db") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
+    """The rows that the sample makes when it is sent as it is."""
+    with serving(tmp_path_factory.mktemp("plain") / "orchestrator.db") as server:
+        send(server, SAMPLE.read_bytes())
+        return rows(server)
 
 
 def send(
@@ -66,7 +73,7 @@ def test_what_was_answered_is_stored(receiver: Server) -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "two members", "chunked", "chunked gzip", "json", "twice", "split"])
-def test_any_form_gives_the_same_rows(receiver: Server, tmp_path: Path, form: str) -> None:
+def test_any_form_gives_the_same_rows(receiver: Server, expected: tuple[int, int], form: str) -> None:
     body = SAMPLE.read_bytes()
     packed = gzip.compress(body)
     if form == "gzip":
@@ -92,9 +99,7 @@ def test_any_form_gives_the_same_rows(receiver: Server, tmp_path: Path, form: st
                     scope.spans.append(span)
                     send(receiver, whole.SerializeToString())
 
-    with serving(tmp_path / "other.db") as other:
-        send(other, body)
-        assert rows(receiver) == rows(other)
+    assert rows(receiver) == expected
 
 
 @pytest.mark.parametrize(
@@ -124,8 +129,7 @@ def test_an_empty_body_is_an_empty_request(server: Server) -> None:
 
 def test_a_bomb_is_refused_before_it_is_unpacked(server: Server) -> None:
     """A gigabyte of zeros, in a megabyte."""
-    packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
-    bomb = b"".join([*(packer.compress(bytes(1_000_000)) for _ in range(1000)), packer.flush()])
+    bomb = gzip.compress(bytes(10_000_000)) * 100
     answer = send(server, bomb, encoding="gzip")
 
     assert answer.status_code == 413

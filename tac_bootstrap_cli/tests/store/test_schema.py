@@ -567,7 +567,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("version", [None, 1, TODAY])
+@pytest.mark.parametrize("version", [None, 1, pytest.param(TODAY, marks=pytest.mark.long)])
 async def test_eight_processes_may_open_a_file_at_once(path: Path, version: int | None) -> None:
     if version is not None:
         migrate_by_hand(path, until=version)
@@ -640,7 +640,9 @@ while status != 0:
 """
 
 
-@pytest.mark.parametrize("version", range(TODAY))
+@pytest.mark.parametrize(
+    "version", [0, 1, *(pytest.param(version, marks=pytest.mark.long) for version in range(2, TODAY - 1)), TODAY - 1]
+)
 def test_a_process_that_dies_before_any_statement_leaves_the_old_version_or_the_next(tmp_path: Path, version: int) -> None:
     path = tmp_path / "orchestrator.db"
     old = _by_hand(path, version)

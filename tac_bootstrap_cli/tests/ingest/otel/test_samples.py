@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tac_orchestrator import Agent, AgentLog, Database, Prompt
 from tac_orchestrator.ingest.otel import Body, ingest_otlp
 
+from ...postgres.running import Cluster
 from ..samples import contents
 from .captured import CAPTURED, bodies, one_by_one, reversed_bodies, shuffled, truth
 
@@ -61,10 +63,36 @@ async def send(db: Database, sent: list[Body]) -> None:
         assert not (await ingest_otlp(db, [body])).rejected
 
 
+class Account(NamedTuple):
+    """What a store holds after a sample was sent as it was captured."""
+
+    story: Story
+    rows: dict[str, list[Any]]
+
+
+_ACCOUNTS: dict[tuple[bool, str], Account] = {}
+
+
+@pytest.fixture
+async def account(engine: Cluster | None, tmp_path: Path, name: str) -> Account:
+    """It is only read, so that a process asks each engine once."""
+    key = engine is None, name
+    if key not in _ACCOUNTS:
+        with nullcontext(tmp_path / "as captured.db") if engine is None else engine.clean_database() as target:
+            async with Database.open(target) as database:
+                await send(database, bodies(name))
+                _ACCOUNTS[key] = Account(await story(database), await everything(database))
+    return _ACCOUNTS[key]
+
+
+@pytest.fixture
+def told(account: Account) -> Story:
+    return account.story
+
+
 @pytest.mark.parametrize("name", CAPTURED)
-async def test_agents_are_those_that_ran_and_each_has_its_true_parent(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    told, expected = await story(db), truth(name)
+def test_agents_are_those_that_ran_and_each_has_its_true_parent(told: Story, name: str) -> None:
+    expected = truth(name)
     assert len(told.agents) == expected["agents"]
     assert told.tree() == {**told.tree(), **expected.get("agent_tree", {})}
     assert sorted(expected.get("agent_names", told.names.values())) == sorted(told.names.values())
@@ -73,9 +101,8 @@ async def test_agents_are_those_that_ran_and_each_has_its_true_parent(db: Databa
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURED if name.startswith("claude-code")])
-async def test_agents_of_claude_code_are_those_of_its_transcripts(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    told, expected = await story(db), truth(name)
+def test_agents_of_claude_code_are_those_of_its_transcripts(told: Story, name: str) -> None:
+    expected = truth(name)
     keys = {agent.id: (agent.context or {}).get("agent_key") or agent.session_id for agent in told.agents}
     parents = {keys[agent.id]: keys[agent.parent_agent_id] if agent.parent_agent_id else None for agent in told.agents}
     assert parents == {one["agent"]: one["parent"] for one in expected["from_transcripts"]["agents"]}
@@ -84,9 +111,8 @@ async def test_agents_of_claude_code_are_those_of_its_transcripts(db: Database, 
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURED if name != "stdlib-logging"])
-async def test_each_request_is_there_once(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    told, expected = await story(db), truth(name)
+def test_each_request_is_there_once(told: Story, name: str) -> None:
+    expected = truth(name)
     missing = 1 if name in WITHOUT_ONE_REQUEST else 0
     assert len(told.answered()) == expected["llm_calls"] - missing
     failed = [prompt for prompt in told.prompts if prompt.status == "failed"]
@@ -95,9 +121,8 @@ async def test_each_request_is_there_once(db: Database, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURED if "tool_calls" in truth(name)])
-async def test_each_use_of_a_tool_is_there_once(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    told, expected = await story(db), truth(name)
+def test_each_use_of_a_tool_is_there_once(told: Story, name: str) -> None:
+    expected = truth(name)
     missing = 1 if name in WITHOUT_REFUSED_TOOLS else 0
     assert len(told.tools) == expected["tool_calls"] - missing
     failed = [log for log in told.tools if log.log_level == "ERROR"]
@@ -105,9 +130,8 @@ async def test_each_use_of_a_tool_is_there_once(db: Database, name: str) -> None
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURED if name != "stdlib-logging"])
-async def test_tokens_are_those_that_the_provider_counted(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    told, expected = await story(db), truth(name)
+def test_tokens_are_those_that_the_provider_counted(told: Story, name: str) -> None:
+    expected = truth(name)
     provider = expected.get("llm_api_truth", {})
     tokens_input = expected.get("tokens_input", provider.get("input_tokens_incl_cache"))
     tokens_output = expected.get("tokens_output", provider.get("output_tokens"))
@@ -127,9 +151,7 @@ async def test_tokens_are_those_that_the_provider_counted(db: Database, name: st
 @pytest.mark.parametrize(
     "name", [name for name in CAPTURED if "cost_usd_genai_prices" in truth(name) and name not in WITHOUT_CACHE]
 )
-async def test_a_run_costs_what_it_truly_cost(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    told = await story(db)
+def test_a_run_costs_what_it_truly_cost(told: Story, name: str) -> None:
     assert float(told.total("cost_usd")) == pytest.approx(truth(name)["cost_usd_genai_prices"], abs=1e-6)
     assert sum(float(agent.cost_usd or 0) for agent in told.all_agents) == pytest.approx(
         float(told.total("cost_usd")), abs=1e-8
@@ -137,11 +159,8 @@ async def test_a_run_costs_what_it_truly_cost(db: Database, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CAPTURED if "session_id" in truth(name)])
-async def test_a_session_has_the_name_that_the_program_gave_it(db: Database, name: str) -> None:
-    await send(db, bodies(name))
-    assert {agent.session_id for agent in (await story(db)).all_agents if agent.context} == {
-        truth(name)["session_id"].split()[0]
-    }
+def test_a_session_has_the_name_that_the_program_gave_it(told: Story, name: str) -> None:
+    assert {agent.session_id for agent in told.all_agents if agent.context} == {truth(name)["session_id"].split()[0]}
 
 
 ARRIVALS: dict[str, Callable[[str], list[Body]]] = {
@@ -155,10 +174,9 @@ ARRIVALS: dict[str, Callable[[str], list[Body]]] = {
 
 @pytest.mark.parametrize("arrival", ARRIVALS)
 @pytest.mark.parametrize("name", CAPTURED)
-async def test_however_records_arrive_the_rows_are_the_same(db: Database, other: Database, name: str, arrival: str) -> None:
-    await send(db, bodies(name))
-    await send(other, ARRIVALS[arrival](name))
-    assert await everything(other) == await everything(db)
+async def test_however_records_arrive_the_rows_are_the_same(db: Database, account: Account, name: str, arrival: str) -> None:
+    await send(db, ARRIVALS[arrival](name))
+    assert await everything(db) == account.rows
 
 
 @pytest.mark.parametrize(

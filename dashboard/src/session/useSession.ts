@@ -13,6 +13,8 @@ const PAGE = 1000
 const MOST_PROMPTS = 20_000
 const MOST_TOOLS = 5_000
 const REST_MS = 100
+/** Thousands of agents take the server a tenth of this. */
+const COUNTS_REST_MS = 1000
 
 /** The same for all, so that a lane without marks is not drawn anew. */
 const NONE: readonly never[] = []
@@ -113,6 +115,20 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     )
   }, REST_MS)
 
+  /** The server tells of an agent when that changes its state, and not with each prompt: what they add up to is asked for. */
+  const refreshCounts = useThrottled(() => {
+    get('/api/agents/tree', { query: { session_id: sessionId } }).then(takeCounts, () => undefined)
+  }, COUNTS_REST_MS)
+
+  /** Only the counts: what else the answer says may be older than what has been told meanwhile. */
+  function takeCounts(tree: AgentNode[]): void {
+    for (const { id, prompt_count, tokens_input, tokens_output, cost_usd } of tree) {
+      const agent = agents.value.get(id)
+      if (agent) agents.value.set(id, { ...agent, prompt_count, tokens_input, tokens_output, cost_usd })
+    }
+    showSoon()
+  }
+
   /** However many changes come, what is shown is computed once a frame. */
   let frame = 0
   function showSoon(): void {
@@ -137,6 +153,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     if (session.value === null) void load()
     if (logs.length) onLogs(logs)
     if (changes.some((change) => change.entity !== 'agent_log')) refreshTotals()
+    if (!areAllPrompts.value && changes.some((change) => change.entity === 'prompt')) refreshCounts()
   }
 
   useLive({ session_id: sessionId, entity: ['agent', 'prompt', 'agent_log'] }, { load, apply, problem })

@@ -49,7 +49,8 @@ class Statement:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a statement did. `first_id` is the number that the first of its rows got, where the table numbers its rows."""
+    """What a statement did. `first_id` is the number that the first of its rows got, where the table numbers its rows; of
+    many rows at once it may be unknown."""
 
     first_id: int = 0
     changed: int = 0

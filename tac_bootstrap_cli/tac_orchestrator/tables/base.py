@@ -30,6 +30,9 @@ _UUID_LENGTH = 36
 PIECE = 512
 """Rows that are written or deleted in one commit where there are many."""
 
+# The first is being committed; the others are ready to be committed together, as many as the writer takes.
+_PIECES_UNDER_WAY = 4
+
 # These restrict the time, by which every index ends: they never need to go first.
 _TIMES = ("since", "until", "before")
 
@@ -154,7 +157,7 @@ class Table(Generic[M]):
         return self._sink.write(list(statements))
 
     async def _insert_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        """In pieces, one of which is checked while the one before it is committed. Returns how many rows there were.
+        """In pieces, one of which is checked while those before it are committed. Returns how many rows there were.
 
         A bad row ends it with an error; the pieces before its own are stored.
         """
@@ -162,7 +165,7 @@ class Table(Generic[M]):
         count, under_way = 0, list[Awaitable[Any]]()
         try:
             while piece := [self._kept(query, values) for values in islice(iterator, PIECE)]:
-                if len(under_way) == 2:
+                if len(under_way) == _PIECES_UNDER_WAY:
                     await under_way.pop(0)
                 under_way.append(await self._sink.write_bulk(Statement(query, piece)))
                 count += len(piece)

@@ -10,12 +10,14 @@ import socket
 import traceback
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from tac_orchestrator import (
+    AgentLog,
     Database,
     DatabaseReadOnly,
     DatabaseUnavailable,
@@ -425,3 +427,44 @@ async def test_a_host_that_is_silent_does_not_keep_from_the_next(url: str) -> No
 async def test_when_no_host_answers_all_of_them_are_named() -> None:
     with pytest.raises(DatabaseUnavailable, match=r"postgresql://127\.0\.0\.1:1,127\.0\.0\.1:2/nothing"):
         await Database.open("postgresql://127.0.0.1:1,127.0.0.1:2/nothing").connect()
+
+
+# Many rows at once
+
+
+async def test_many_rows_at_once_are_the_same_as_one_after_another(db: Database) -> None:
+    """They come in by COPY; what counts them, tells of them and finds them sees each of them as well."""
+    agent, other = await make_agent(db, session_id="many"), await make_agent(db, session_id="single")
+    secret = "sk-ant-" + "api03-" + "a" * 93 + "AA"
+    rows = [
+        {
+            "log_type": "milestone",
+            "message": f"née {number} {secret}",
+            "details": {"a": [number, None, "é"]} if number % 2 else None,
+            "created_at": datetime(2026, 1, 1, 12, 0, 0, number, UTC),
+        }
+        for number in range(1500)
+    ]
+    position = await db.changes.last()
+    assert await db.agent_logs.create_many({"agent_id": agent.id, **row} for row in rows) == 1500
+    for row in rows[:3]:
+        await db.agent_logs.create(other.id, **row)
+    one, many = await db.agent_logs.list(agent_id=other.id), await db.agent_logs.list(agent_id=agent.id, limit=2000)
+    assert len(many) == 1500
+    assert [replace_ids(log) for log in many[-3:]] == [replace_ids(log) for log in one]
+    assert secret not in many[0].message
+    assert len(await db.changes.after(position, limit=2000)) == 1503
+    assert [hit.id for hit in await db.search.find("1499")] == [str(many[0].id)]
+
+
+def replace_ids(log: AgentLog) -> AgentLog:
+    return log.model_copy(update={"id": 0, "agent_id": ""})
+
+
+async def test_a_bad_row_among_many_keeps_its_own_piece_out(db: Database) -> None:
+    agent = await make_agent(db)
+    known = {"agent_id": agent.id, "log_type": "milestone", "message": "known"}
+    unknown = {**known, "agent_id": "00000000-0000-4000-8000-000000000009"}
+    with pytest.raises(NotFound):
+        await db.agent_logs.create_many([known] * 1200 + [unknown])
+    assert len(await db.agent_logs.list(limit=2000)) == 1024

@@ -17,6 +17,7 @@ from tac_orchestrator.queries import Query
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _COMMA = re.compile(r",(?![^()]*\))")
 _INDEX_HINT = re.compile(r"(?<![\w)])\+(?=[a-z_]+\.)")
+_PLAIN = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \(([\w:, ]+)\)")
 _CONFLICT = re.compile(r"ON CONFLICT \(([\w, ]+)\)(?: WHERE [\w ]+)? DO UPDATE")
 
 _TYPES = {
@@ -56,7 +57,8 @@ _CHARACTERS = 64 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Told:
     """A query in PostgreSQL's words. `takes_many` rows, as a list for each column. `key` are the places by which two rows would
-    meet in one row of the table, which one statement must not write twice."""
+    meet in one row of the table, which one statement must not write twice. `copied_to` is the table of an INSERT that
+    only adds rows, and whose parameters are the columns: many go there by COPY."""
 
     sql: str
     types: tuple[str, ...]
@@ -64,6 +66,7 @@ class Told:
     returns: bool
     key: tuple[int, ...]
     is_insert: bool
+    copied_to: str | None
 
 
 @lru_cache(maxsize=4096)
@@ -82,7 +85,13 @@ def told(query: Query) -> Told:
     columns = conflict[1].split(", ") if conflict and set(conflict[1].split(", ")) <= set(query.parameters) else []
     key = tuple(query.parameters.index(name) for name in columns)
     returns = text.startswith("SELECT") or " RETURNING " in text
-    return Told(text, types, takes_many, returns, key, takes_many and text.startswith("INSERT"))
+    return Told(text, types, takes_many, returns, key, takes_many and text.startswith("INSERT"), _copied_to(query))
+
+
+def _copied_to(query: Query) -> str | None:
+    plain = _PLAIN.fullmatch(query.text)
+    columns = ", ".join(query.parameters)
+    return plain[1] if plain and (plain[2], plain[3].replace(":", "")) == (columns, columns) else None
 
 
 def _selected(row: str, types: Sequence[str]) -> str:

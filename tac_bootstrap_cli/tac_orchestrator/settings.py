@@ -28,6 +28,7 @@ class Settings:
     busy_timeout_s: float = 30.0
     redact: bool = True
     queue_size: int = 10_000
+    max_trace: int = 50_000
     session_id: str | None = None
     parent_agent_id: str | None = None
     read_database: str | None = field(default=None, repr=False)
@@ -45,6 +46,7 @@ class Settings:
             busy_timeout_s=_number(values, "TAC_ORCHESTRATOR_BUSY_TIMEOUT", 30.0),
             redact=_switch(values, "TAC_ORCHESTRATOR_REDACT", default=True),
             queue_size=int(_number(values, "TAC_ORCHESTRATOR_QUEUE_SIZE", 10_000, whole=True)),
+            max_trace=int(_number(values, "TAC_ORCHESTRATOR_MAX_TRACE", 50_000, whole=True)),
             session_id=values.get(SESSION_VARIABLE) or None,
             parent_agent_id=values.get(AGENT_VARIABLE) or None,
             read_database=values.get(READ_DATABASE_VARIABLE) or None,

@@ -62,7 +62,7 @@ def _is_one_too_many(item: pytest.Item, seen: Counter[str]) -> bool:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What the developer's shell has set, or keeps in a home, is no business of a test."""
-    for name in ("DB", "READ_DB", "SYNCHRONOUS", "BUSY_TIMEOUT", "REDACT", "QUEUE_SIZE", "SESSION_ID", "AGENT_ID"):
+    for name in ("DB", "READ_DB", "SYNCHRONOUS", "BUSY_TIMEOUT", "REDACT", "QUEUE_SIZE", "MAX_TRACE", "SESSION_ID", "AGENT_ID"):
         monkeypatch.delenv(f"TAC_ORCHESTRATOR_{name}", raising=False)
     monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -41,6 +41,7 @@ def test_nothing_needs_to_be_set() -> None:
         ("REDACT", "1", "redact", True),
         ("REDACT", "yes", "redact", True),
         ("QUEUE_SIZE", "500", "queue_size", 500),
+        ("MAX_TRACE", "100000", "max_trace", 100_000),
         ("SESSION_ID", "issue-42", "session_id", "issue-42"),
         ("AGENT_ID", "550e8400-e29b-41d4-a716-446655440000", "parent_agent_id", "550e8400-e29b-41d4-a716-446655440000"),
     ],
@@ -50,13 +51,21 @@ def test_a_variable_sets_its_field_and_nothing_else(variable: str, text: str, fi
 
 
 def test_every_field_has_a_variable() -> None:
-    told = {"DB": "x", "SYNCHRONOUS": "NORMAL", "BUSY_TIMEOUT": "1", "REDACT": "0", "QUEUE_SIZE": "1", "READ_DB": "r"}
+    told = {
+        "DB": "x",
+        "SYNCHRONOUS": "NORMAL",
+        "BUSY_TIMEOUT": "1",
+        "REDACT": "0",
+        "QUEUE_SIZE": "1",
+        "READ_DB": "r",
+        "MAX_TRACE": "1",
+    }
     changed = settings(**told, SESSION_ID="s", AGENT_ID="a")
     assert [field.name for field in fields(Settings) if getattr(changed, field.name) == getattr(settings(), field.name)] == []
 
 
 @pytest.mark.parametrize(
-    "variable", ["DB", "READ_DB", "SYNCHRONOUS", "BUSY_TIMEOUT", "REDACT", "QUEUE_SIZE", "SESSION_ID", "AGENT_ID"]
+    "variable", ["DB", "READ_DB", "SYNCHRONOUS", "BUSY_TIMEOUT", "REDACT", "QUEUE_SIZE", "MAX_TRACE", "SESSION_ID", "AGENT_ID"]
 )
 def test_a_variable_that_is_empty_is_not_set(variable: str) -> None:
     assert settings(**{variable: ""}) == settings()

@@ -3,6 +3,12 @@
 SELECT spans.trace_id, spans.span_id, spans.parent_span_id, spans.details
 FROM (VALUES (:trace_id)) AS wanted JOIN spans ON spans.trace_id = wanted.column1
 
+-- sizes --
+-- How many records there are of some traces.
+SELECT spans.trace_id, COUNT(*) AS span_count
+FROM (VALUES (:trace_id)) AS wanted JOIN spans ON spans.trace_id = wanted.column1
+GROUP BY spans.trace_id
+
 -- traces_of --
 -- The traces that tell of the same answers.
 SELECT DISTINCT spans.response_id, spans.trace_id

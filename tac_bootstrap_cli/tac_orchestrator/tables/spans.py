@@ -67,6 +67,10 @@ class Spans(Table[SpanRecord]):
     async def of_traces(self, trace_ids: Iterable[str]) -> Page[dict[str, Any]]:
         return [self._columns.read(raw) for raw in await self._found("of_traces", trace_ids)]
 
+    async def sizes(self, trace_ids: Iterable[str]) -> dict[str, int]:
+        """How many records there are of these traces, where there are any."""
+        return {raw["trace_id"]: raw["span_count"] for raw in await self._found("sizes", trace_ids)}
+
     async def traces_of(self, response_ids: Iterable[str]) -> set[tuple[str, str]]:
         """These answers, each with the traces in which it appears."""
         return {(raw["response_id"], raw["trace_id"]) for raw in await self._found("traces_of", response_ids)}

@@ -22,19 +22,19 @@ from tac_orchestrator.errors import InvalidRecord
 from tac_orchestrator.ingest.identity import row_id
 from tac_orchestrator.ingest.intake import Scrubbing, leased, turns
 from tac_orchestrator.ingest.merging import is_same
-from tac_orchestrator.ingest.otel.changing import RowChange, carried_rows, longer_texts, merged_row
+from tac_orchestrator.ingest.otel.changing import RowChange, carried_rows, merged_row
 from tac_orchestrator.ingest.otel.classify import read_record, read_span
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
-from tac_orchestrator.ingest.otel.facts import Facts, Reading, Texts, as_row, from_row
+from tac_orchestrator.ingest.otel.facts import Facts, Reading, as_row, from_row
 from tac_orchestrator.ingest.otel.forest import Place, place_of
 from tac_orchestrator.ingest.otel.jsonbody import read_json
 from tac_orchestrator.ingest.otel.memory import LARGE, Memory, Trace
-from tac_orchestrator.ingest.otel.naming import is_of_claude, name_readings, trace_of
+from tac_orchestrator.ingest.otel.naming import name_readings, trace_of
 from tac_orchestrator.ingest.otel.protobuf import read_protobuf
 from tac_orchestrator.ingest.otel.rows import Derived, Home, derive
+from tac_orchestrator.ingest.otel.telling import Known, Links, Told, answers_in, beyond
 from tac_orchestrator.ingest.otel.wire import Body, Records
 from tac_orchestrator.ingest.settlement import settle_reported
-from tac_orchestrator.models import dump_json
 from tac_orchestrator.redaction import redactor
 from tac_orchestrator.tables.sources import Batch, Values
 from tac_orchestrator.tables.spans import WrittenMeanwhile
@@ -58,6 +58,12 @@ class Taken:
     ignored: int = 0
     rejected: Counter[str] = field(default_factory=Counter[str])
 
+    def leave_out(self, number: int, why: str) -> None:
+        if number:
+            self.rejected[why] += number
+            left = self.spans + self.logs - number
+            self.spans, self.logs = min(self.spans, left), max(0, left - self.spans)
+
     @property
     def rejected_count(self) -> int:
         return self.rejected.total()
@@ -71,7 +77,7 @@ class Taken:
 @dataclass(slots=True, eq=False)
 class _Waiting:
     readings: list[Reading]
-    future: asyncio.Future[None]
+    future: asyncio.Future[int]
 
 
 async def ingest_otlp(database: Database, bodies: Iterable[Body]) -> Taken:
@@ -118,6 +124,7 @@ class OtlpIntake:
         self._redactor = redactor() if database.settings.redact else None
         self._kind_ids: dict[str, str] = {}
         self._memory = Memory()
+        self._most = database.settings.max_trace
         self._waiting: list[_Waiting] = []
         self._work: asyncio.Task[None] | None = None
 
@@ -146,21 +153,23 @@ class OtlpIntake:
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._store_waiting())
         try:
-            await waiting.future
+            left_out = await waiting.future
         except InvalidRecord as error:
             taken.rejected[f"the store does not take it: {error}"] += taken.spans + taken.logs
             taken.spans = taken.logs = 0
+        else:
+            taken.leave_out(left_out, f"a trace holds at most {self._most:,} records")
 
     async def _store_waiting(self) -> None:
         while self._waiting:
             batch = self._next()
             try:
-                await self._store([reading for one in batch for reading in one.readings])
+                left_out = await self._store([reading for one in batch for reading in one.readings])
             except Exception as error:
                 await self._store_one_by_one(batch, error)
             else:
                 for one in batch:
-                    _answer(one, None)
+                    _answer(one, sum(place_of(reading.facts) in left_out for reading in one.readings) if left_out else 0)
 
     def _next(self) -> list[_Waiting]:
         """Those who have waited longest, as many as are taken together."""
@@ -173,45 +182,53 @@ class OtlpIntake:
     async def _store_one_by_one(self, batch: list[_Waiting], error: Exception) -> None:
         """A record that the store does not take is its own sender's business only."""
         for one in batch:
-            failure: Exception | None = error
+            outcome: Exception | int = error
             if isinstance(error, InvalidRecord) and len(batch) > 1:
                 try:
-                    await self._store(one.readings)
-                    failure = None
+                    outcome = len(await self._store(one.readings))
                 except Exception as again:
-                    failure = again
-            _answer(one, failure)
+                    outcome = again
+            _answer(one, outcome)
 
-    async def _store(self, readings: list[Reading]) -> None:
-        """In pieces that are committed one after another. Who is told that the last was not, sends all of them again."""
+    async def _store(self, readings: list[Reading]) -> set[Place]:
+        """In pieces that are committed one after another. Who is told that the last was not, sends all of them again. Returns
+        which were left out, for there was no room in their traces."""
+        left_out = set[Place]()
         for start in range(0, len(readings), _TOGETHER):
-            await self._store_piece(readings[start : start + _TOGETHER])
+            left_out |= await self._store_piece(readings[start : start + _TOGETHER])
+        return left_out
 
-    async def _store_piece(self, readings: list[Reading]) -> None:
+    async def _store_piece(self, readings: list[Reading]) -> set[Place]:
         """Of sessions of Claude Code, transcripts, streams and hooks may tell at the same moment."""
-        told = _Told(readings)
+        told = Told(readings)
+        left_out = told.leave_out(await self._full_traces(told.traces))
         async with turns(self._database) if told.is_of_claude else nullcontext():
-            await self._store_told(told)
+            left_out |= await self._store_told(told)
         await settle_reported(self._database, [row_id("cc", session, "main") for session in told.claude_sessions])
 
-    async def _store_told(self, told: _Told) -> None:
+        return left_out
+
+    async def _full_traces(self, traces: Iterable[str]) -> set[str]:
+        """Those that are full are not read, whatever they hold."""
+        sizes = await self._database.spans.sizes(key for key in traces if self._memory.get(key) is None)
+        return {key for key, size in sizes.items() if size >= self._most}
+
+    async def _store_told(self, told: Told) -> set[Place]:
         patience_ends = time.monotonic() + _PATIENCE_S
         while True:
             known = await self._known(told)
             try:
-                await self._write(told, known)
+                return await self._write(told, known)
             except BaseException as error:
                 self._memory.forget(known.facts)
                 if not isinstance(error, WrittenMeanwhile) or time.monotonic() > patience_ends:
                     raise
                 # Another process writes to the same traces: once more, with what it wrote, and not in step with it.
                 await asyncio.sleep(random.uniform(0, _LONGEST_STEP_S))  # noqa: S311 - keeps no secret
-            else:
-                return
 
-    async def _known(self, told: _Told) -> _Known:
+    async def _known(self, told: Told) -> Known:
         """All records of the traces that these belong to, and of those that tell of the same answers."""
-        spans, facts, links = self._database.spans, dict[str, Mapping[Place, Facts]](), _Links(told.answers)
+        spans, facts, links = self._database.spans, dict[str, Mapping[Place, Facts]](), Links(told.answers)
         wanted, answers = set(told.traces), set(told.answers)
         while wanted - facts.keys() or answers:
             missing = wanted - facts.keys()
@@ -221,16 +238,18 @@ class OtlpIntake:
             for one in map(from_row, await spans.of_traces(found)):
                 found[one.trace_id][place_of(one)] = one
             facts |= found
-            answers |= {answer for those in found.values() for answer in _answers(those.values())}
+            answers |= {answer for those in found.values() for answer in answers_in(those.values())}
             for answer, trace_id in await spans.traces_of(answers - links.looked_up):
                 links.add(answer, trace_id)
             links.looked_up |= answers
             wanted |= links.linked
             answers = set[str]()
-        return _Known(facts, links.linked, told)
+        return Known(facts, links.linked, told)
 
-    async def _write(self, told: _Told, known: _Known) -> None:
+    async def _write(self, told: Told, known: Known) -> set[Place]:
         fresh = told.news(known)
+        left_out = beyond(fresh, known, self._most)
+        fresh = {place: one for place, one in fresh.items() if place not in left_out} if left_out else fresh
         large = self._large(fresh, known)
         before, after = await _aside(len(fresh), _amounts, fresh, known, large)
         change = RowChange(before, after, told.texts, carried_rows(before, after))
@@ -249,8 +268,10 @@ class OtlpIntake:
             self._memory.forget(known.facts)
         else:
             self._remember(fresh, known, large)
+        self._memory.forget({trace_id for trace_id, _ in left_out})
+        return left_out
 
-    def _large(self, fresh: Mapping[Place, Facts], known: _Known) -> dict[str, Trace]:
+    def _large(self, fresh: Mapping[Place, Facts], known: Known) -> dict[str, Trace]:
         """Those that stand alone, and are worth to be kept with their rows."""
         found = dict[str, Trace]()
         for trace_id, number in Counter(trace_id for trace_id, _ in fresh).items():
@@ -260,7 +281,7 @@ class OtlpIntake:
                     found[trace_id] = remembered or Trace(known.facts[trace_id])
         return found
 
-    def _remember(self, fresh: Mapping[Place, Facts], known: _Known, large: Mapping[str, Trace]) -> None:
+    def _remember(self, fresh: Mapping[Place, Facts], known: Known, large: Mapping[str, Trace]) -> None:
         """What is not linked to others."""
         news = dict[str, dict[Place, Facts]]()
         for place, one in fresh.items():
@@ -309,64 +330,7 @@ class OtlpIntake:
 _INTAKES: WeakKeyDictionary[Database, OtlpIntake] = WeakKeyDictionary()
 
 
-class _Told:
-    """What senders say, by place. Of two that tell of one place, the one that tells more counts."""
-
-    def __init__(self, readings: list[Reading]) -> None:
-        self.facts: dict[Place, Facts] = {}
-        self.texts: dict[Place, Texts] = {}
-        for reading in readings:
-            place, facts = place_of(reading.facts), reading.facts
-            self.facts[place] = _fuller(self.facts[place], facts) if place in self.facts else facts
-            self.texts[place] = longer_texts(self.texts[place], reading.texts) if place in self.texts else reading.texts
-        self.is_of_claude = any(map(is_of_claude, self.facts.values()))
-        self.claude_sessions = sorted({one.session for one in self.facts.values() if one.session and is_of_claude(one)})
-        self.traces = sorted({trace_id for trace_id, _ in self.facts if trace_id != NO_TRACE})
-
-        self.answers: dict[str, set[str]] = {}
-        for (trace_id, _), one in self.facts.items():
-            if (name := _response_id(one)) is not None and trace_id != NO_TRACE:
-                self.answers.setdefault(name, set()).add(trace_id)
-
-    def news(self, known: _Known) -> dict[Place, Facts]:
-        """What is not known yet, and what tells more than what is known."""
-        return {place: one for place, one in self.facts.items() if _is_news(one, known.at(place))}
-
-
-class _Links:
-    """Traces that tell of the same answers."""
-
-    def __init__(self, answers: Mapping[str, set[str]]) -> None:
-        self.linked = set[str]()
-        self.looked_up = set[str]()
-        self._traces: dict[str, set[str]] = {}
-        for answer, traces in answers.items():
-            for trace_id in traces:
-                self.add(answer, trace_id)
-
-    def add(self, answer: str, trace_id: str) -> None:
-        traces = self._traces.setdefault(answer, set())
-        traces.add(trace_id)
-        if len(traces) > 1:
-            self.linked |= traces
-
-
-class _Known:
-    """All records of some traces, and how many there were when they were read. `linked` are traces that tell of each other's
-    answers; of those, senders may tell in yet other traces."""
-
-    def __init__(self, facts: dict[str, Mapping[Place, Facts]], linked: set[str], told: _Told) -> None:
-        self.facts, self.linked = facts, linked
-        self.trace_counts = {trace_id: len(those) for trace_id, those in sorted(facts.items())}
-        named = (_response_id(one) for trace_id in linked.union(*told.answers.values()) for one in facts[trace_id].values())
-        counts = Counter(name for name in named if name in told.answers)
-        self.answer_counts = {name: counts[name] for name in sorted(told.answers)}
-
-    def at(self, place: Place) -> Facts | None:
-        return self.facts[place[0]].get(place) if place[0] in self.facts else None
-
-
-def _amounts(fresh: Mapping[Place, Facts], known: _Known, large: Mapping[str, Trace]) -> tuple[Derived, Derived]:
+def _amounts(fresh: Mapping[Place, Facts], known: Known, large: Mapping[str, Trace]) -> tuple[Derived, Derived]:
     """The rows that change, as they are and as they are to become. Small traces are made anew, all in one go."""
     small = {place: one for key, facts in known.facts.items() if key not in large for place, one in facts.items()}
     news = {place: one for place, one in fresh.items() if place[0] not in large}
@@ -391,33 +355,9 @@ async def _aside(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwa
     return work(*args, **kwargs) if size <= _FEW else await asyncio.to_thread(work, *args, **kwargs)
 
 
-def _answer(waiting: _Waiting, error: Exception | None) -> None:
+def _answer(waiting: _Waiting, outcome: Exception | int) -> None:
     with suppress(asyncio.InvalidStateError):  # it was cancelled meanwhile
-        if error is None:
-            waiting.future.set_result(None)
+        if isinstance(outcome, Exception):
+            waiting.future.set_exception(outcome)
         else:
-            waiting.future.set_exception(error)
-
-
-def _is_news(told: Facts, known: Facts | None) -> bool:
-    return known is None or (told != known and _fuller(known, told) is told)
-
-
-def _answers(facts: Iterable[Facts]) -> set[str]:
-    return {name for one in facts if (name := _response_id(one)) is not None}
-
-
-def _response_id(one: Facts) -> str | None:
-    return one.call.response_id or None if one.call is not None else None
-
-
-def _fuller(one: Facts, other: Facts) -> Facts:
-    """The one that was told later in the life of a record, else the one that says more; whichever was heard first."""
-    if one == other:
-        return one
-    return max(one, other, key=_fullness)
-
-
-def _fullness(facts: Facts) -> tuple[bool, int, int, str]:
-    shown = dump_json(as_row(facts)["details"])
-    return not facts.is_open, facts.end_us, len(shown), shown
+            waiting.future.set_result(outcome)

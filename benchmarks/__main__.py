@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import ingest, processes, reads, server, startup, writes
+from benchmarks import ingest, page, processes, reads, server, startup, writes
 from benchmarks.harness import FULL, HEADER, SMALL, TINY, Line, Size, print_surroundings, print_table, temporary_folder
 
 Part = Callable[[Size, Path], list[Line]]
@@ -58,11 +58,15 @@ def _parts(folder: Path | None, only: str) -> dict[str, Part]:
     def serve(size: Size, temporary: Path) -> list[Line]:
         return server.measure(size, folder or temporary)
 
+    def show_page(size: Size, temporary: Path) -> list[Line]:
+        return page.measure(size, folder or temporary)
+
     return {
         "writes": writes.measure,
         "processes": processes.measure,
         "startup": startup.measure,
         "server": serve,
+        "page": show_page,
         "ingest": ingest.measure,
         "reads": read,
     }

@@ -79,11 +79,7 @@ def serving(path: Path) -> Generator[Server]:
 
 
 def measure(size: Size, folder: Path) -> list[Line]:
-    """The store stays in the folder, and is used again when it is there and of today's schema."""
-    data, path = Dataset(size.reads, logs_an_agent=1), folder / f"server-{size.reads:g}.db"
-    if not asyncio.run(dataset.is_current(path)):
-        path.unlink(missing_ok=True)
-        asyncio.run(dataset.build(path, data))
+    data, path = _dataset(size), asyncio.run(large_store(size, folder))
     found = [Line("server: store", f"{data.session_count} sessions, {data.prompt_count} prompts"), _ready(path, size.rounds)]
     with serving(path) as server:
         fresh = server.memory_mb
@@ -91,6 +87,19 @@ def measure(size: Size, folder: Path) -> list[Line]:
         found.append(asyncio.run(_listeners(server, path, size.repeats)))
         found.append(Line("server: memory, ready and then", f"{fresh:.0f} MB, {server.memory_mb:.0f} MB", fresh, MEMORY))
     return found
+
+
+async def large_store(size: Size, folder: Path) -> Path:
+    """It stays in the folder, and is used again when it is there and of today's schema."""
+    path = folder / f"server-{size.reads:g}.db"
+    if not await dataset.is_current(path):
+        path.unlink(missing_ok=True)
+        await dataset.build(path, _dataset(size))
+    return path
+
+
+def _dataset(size: Size) -> Dataset:
+    return Dataset(size.reads, logs_an_agent=1)
 
 
 def _ready(path: Path, rounds: int) -> Line:

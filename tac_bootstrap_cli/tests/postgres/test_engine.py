@@ -429,6 +429,17 @@ async def test_when_no_host_answers_all_of_them_are_named() -> None:
         await Database.open("postgresql://127.0.0.1:1,127.0.0.1:2/nothing").connect()
 
 
+async def test_each_schema_of_a_database_is_a_store_of_its_own(empty: str) -> None:
+    await asyncio.to_thread(run_script, empty, "CREATE SCHEMA team_a", "CREATE SCHEMA team_b")
+    for team in ("team_a", "team_b"):
+        async with Database.open(f"{empty}?search_path={team}") as db:
+            prompt = await make_prompt(db, await make_agent(db, session_id=team), "a zebra")
+            assert [session.session_id for session in await db.sessions.list()] == [team]
+            assert [hit.id for hit in await db.search.find("zebra")] == [prompt.id]
+    with pytest.raises(SchemaDrift, match="no schema of its search_path exists"):
+        await Database.open(f"{empty}?search_path=team_c").connect()
+
+
 # Many rows at once
 
 

@@ -237,10 +237,11 @@ async def test_a_replica_that_goes_and_comes_back_is_asked_again(
 # What it must be
 
 
-async def test_a_server_that_is_no_replica_of_the_store_is_refused(
-    primary: Cluster, replica: Cluster, settings: Settings
-) -> None:
-    async with Database(replace(settings, read_database=replica.url("postgres"))) as db:
+@pytest.mark.parametrize("another", ["another database", "another schema"])
+async def test_a_server_that_is_no_replica_of_the_store_is_refused(replica: Cluster, settings: Settings, another: str) -> None:
+    database = f"{settings.read_database}?search_path=information_schema"
+    stranger = replica.url("postgres") if another == "another database" else database
+    async with Database(replace(settings, read_database=stranger)) as db:
         with pytest.raises(InvalidSetting, match=r"TAC_ORCHESTRATOR_READ_DB .* takes a streaming replica of the store"):
             await db.agents.list()
 

@@ -212,9 +212,12 @@ class AgentRun:
         self, log_type: LogType, message: str, *, log_level: LogLevel = "INFO", details: JsonObject | None = None
     ) -> None:
         """Returns once the log is stored."""
-        recorder = self._recorder
-        create = recorder.agent_logs.create(self.id, log_type, recorder.text(message), log_level=log_level, details=details)
-        await recorder.attempt(create)
+        recorder, logs = self._recorder, self._recorder.agent_logs
+        try:
+            text = recorder.text(message)
+            await logs.write(logs.statement(self.id, log_type, text, log_level=log_level, details=details))
+        except OrchestratorError as error:
+            recorder.take(error)
 
     def log_soon(
         self, log_type: LogType, message: str, *, log_level: LogLevel = "INFO", details: JsonObject | None = None

@@ -4,6 +4,9 @@ Callers hand over statements and await the commit. What the tasks of an event lo
 thread together, and what gathers while a commit is under way forms the next one, so that all who wait share the cost of making
 it durable. A caller that is cancelled before its turn leaves no trace; after that, its write is made as a whole.
 
+Tasks that wait for one commit all go on at its end, and the database is idle until they write again. Where that takes as long
+as a commit does, a round is committed in two halves: one half works while the other is made durable, from then on.
+
 `post` is for logs that nobody waits for. Their queue is bounded; what does not fit is counted, not kept.
 """
 
@@ -41,10 +44,23 @@ _POSTS_TOGETHER = 500
 # The engine is given a moment for its upkeep whenever so many rows have been written.
 _ROWS_BETWEEN_UPKEEP = 50_000
 
+# A round is halved if it has so many requests, and the writer had to wait for it about as long as for the commit before. Who
+# waits much longer is not held up by commits, and who waits less would only sync the disk more often.
+_WORTH_HALVING = 48
+_WAIT_TO_COMMIT = (0.7, 10.0)
+
+# More rows than these are best committed by multiples of them: engines have statements prepared for those.
+_ROWS_A_STATEMENT = 64
+
 # How long the end of the interpreter waits for what was posted.
 _EXIT_PATIENCE_S = 10.0
 
 Pulse = Callable[[], Statement | None]
+Make = Callable[[], Statement]
+
+
+class _Posts(list[Make]):
+    """Logs that nobody waits for: what makes each of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +70,7 @@ class _Request(Unit):
     future: asyncio.Future[Sequence[Outcome]] | None = None
     pulses: bool = False
     stops: bool = False
-    make: Callable[[], Statement] | None = None
+    make: Make | None = None
 
 
 class Writer:
@@ -65,14 +81,18 @@ class Writer:
         self._redactor = redactor
         self._queue_size = queue_size
         self._upkeep = upkeep
-        self._queue: SimpleQueue[list[_Request]] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Request] | _Posts] = SimpleQueue()
         self._round: list[_Request] = []
         self._lock = threading.RLock()  # a signal's handler may post while its thread is posting
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refusal: OrchestratorError | None = None
         self._waiting_posts = 0
-        self._gathering: list[_Request] | None = None  # posts in the queue that more may still join
+        self._gathering: _Posts | None = None  # in the queue, and more may still join them
+        self._rest: list[_Request] = []  # the second half of a round
+        self._done: list[_Request] = []  # committed, and not told yet
+        self._answers = _Answers(self._answer)
+        self._commit_s = 0.0
         self._rows_since_upkeep = 0
         self._pulse: Pulse | None = None
         self._pulse_interval_s = 0.0
@@ -103,7 +123,7 @@ class Writer:
             statement.secrets = statement.secrets or Counter()
         return self.write([statement])
 
-    def post(self, make: Callable[[], Statement]) -> None:
+    def post(self, make: Make) -> None:
         """Have what this makes committed some time soon. Never raises and never waits: it is made on the writer's thread."""
         with self._lock:
             if self._refusal is not None or self._waiting_posts >= self._queue_size:
@@ -112,9 +132,9 @@ class Writer:
             self._waiting_posts += 1
             gathering = self._gathering
             if gathering is not None and len(gathering) < _POSTS_TOGETHER:
-                gathering.append(_Request([], make=make))
+                gathering.append(make)
             else:
-                self._gathering = posts = [_Request([], make=make)]
+                self._gathering = posts = _Posts((make,))
                 self._hand_over(posts)
 
     async def flush(self) -> None:
@@ -161,7 +181,7 @@ class Writer:
             self._gathering = None  # what is posted from now on comes behind this round
             self._hand_over(gathered)
 
-    def _hand_over(self, requests: list[_Request]) -> None:
+    def _hand_over(self, requests: list[_Request] | _Posts) -> None:
         self._queue.put(requests)
         if self._thread is None and self._refusal is None:
             self._start()
@@ -196,38 +216,57 @@ class Writer:
             requests = self._take()
             stopping = any(request.stops for request in requests)
             self._commit([request for request in requests if request.future is None or not request.future.cancelled()])
+        self._tell()
+        self._answers.close()
         self._engine.stop_writing()
 
     def _take(self) -> list[_Request]:
-        """Waits for a round of requests, and takes the rounds that have queued up behind it."""
-        taken = self._wait()
-        if taken is self._gathering:
-            taken = self._gather(taken)
+        """The second half of a round. Or waits for a round, and takes those that have queued up behind it, or half of it."""
+        if self._rest:
+            taken, self._rest = self._rest, []
+            return taken
+        if self._queue.empty():
+            self._tell()
+        began = time.monotonic()
+        handed = self._wait()
+        waited_s = time.monotonic() - began
+        taken = self._gathered(handed) if handed is self._gathering else self._closed(handed)
         rows = sum(map(_row_count, taken))
         while rows < _ROWS_A_COMMIT and not self._queue.empty():
-            following = self._queue.get_nowait()
-            self._close(following)
+            following = self._closed(self._queue.get_nowait())
             taken += following
             rows += sum(map(_row_count, following))
         self._rows_since_upkeep += rows
-        return taken
+        return self._halved(taken, waited_s)
 
-    def _gather(self, posts: list[_Request]) -> list[_Request]:
-        """Waits for a moment, or for what comes behind these posts."""
-        following: list[_Request] = []
+    def _halved(self, taken: list[_Request], waited_s: float) -> list[_Request]:
+        least, most = _WAIT_TO_COMMIT
+        is_held_up = least * self._commit_s < waited_s < most * self._commit_s
+        if len(taken) < _WORTH_HALVING or not is_held_up or taken[0].future is None:
+            return taken
+        half = len(taken) // 2
+        if half > _ROWS_A_STATEMENT:
+            half += -half % _ROWS_A_STATEMENT
+        self._rest = taken[half:]
+        return taken[:half]
+
+    def _gathered(self, posts: list[_Request] | _Posts) -> list[_Request]:
+        """What joins these posts for a moment, or until something comes behind them."""
+        following: list[_Request] | _Posts = []
         with suppress(Empty):
             following = self._queue.get(timeout=_POSTS_GATHER_S)
-        self._close(posts)
-        self._close(following)
-        return posts + following
+        return self._closed(posts) + self._closed(following)
 
-    def _close(self, requests: list[_Request]) -> None:
+    def _closed(self, requests: list[_Request] | _Posts) -> list[_Request]:
         """Nothing joins them any more."""
+        if not isinstance(requests, _Posts):
+            return requests
         with self._lock:
             if requests is self._gathering:
                 self._gathering = None
+        return [_Request([], make=make) for make in requests]
 
-    def _wait(self) -> list[_Request]:
+    def _wait(self) -> list[_Request] | _Posts:
         """The next round; or the pulse, when that is due before one comes, or has become due while others came."""
         if self._pulse is None:
             return self._queue.get()
@@ -248,14 +287,28 @@ class Writer:
                 if self._redactor is not None:
                     _scrub([statement for unit in units for statement in unit.statements], self._redactor)
                 units += _redaction_counts(self._engine, units)
-                self._engine.commit(units)
+                began = time.monotonic()
+                self._engine.commit(units, self._tell_meanwhile)
+                self._commit_s = time.monotonic() - began
                 self.commits += 1
                 self.rows += sum([_row_count(unit) for unit in units if unit.error is None])
         except Exception as error:  # nobody may wait for ever, whatever happened
             for unit in units:
                 unit.error = error
-        self._answer(requests)
+        self._tell_meanwhile()  # if nothing had to be committed
+        self._done = requests
         self._keep_up()
+
+    def _tell(self) -> None:
+        """Those whose writes are committed."""
+        done, self._done = self._done, []
+        if done:
+            self._answer(done)
+
+    def _tell_meanwhile(self) -> None:
+        done, self._done = self._done, []
+        if done:
+            self._answers.give(done)
 
     def _answer(self, requests: list[_Request]) -> None:
         waiting = [request for request in requests if request.future is not None]
@@ -277,6 +330,7 @@ class Writer:
 
     def _keep_up(self) -> None:
         if self._rows_since_upkeep >= _ROWS_BETWEEN_UPKEEP:
+            self._tell()
             self._rows_since_upkeep = 0
             with suppress(Exception):  # it can wait for the next time; those who write cannot
                 self._engine.commit([Unit([self._upkeep()])])
@@ -285,10 +339,41 @@ class Writer:
         """After a fork the child has neither our thread nor a right to our connections."""
         self._lock = threading.RLock()
         self._thread = None
+        self._answers = _Answers(self._answer)
         self._engine.forget_parent()
         self._refusal = DatabaseUnavailable(
             self._engine.target, "this store was opened by the parent process", hint="Open it again after the fork."
         )
+
+
+class _Answers:
+    """Answers on a thread of its own.
+
+    To wake a loop is to let go of the interpreter, which that loop then keeps while its tasks run. Who has a commit to begin
+    wakes this thread instead, which keeps the interpreter until the commit has.
+    """
+
+    def __init__(self, answer: Callable[[list[_Request]], None]) -> None:
+        self._answer = answer
+        self._queue: SimpleQueue[list[_Request] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def give(self, requests: list[_Request]) -> None:
+        self._queue.put(requests)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="tac-orchestrator-answers", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Returns when all have been answered."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+
+    def _work(self) -> None:
+        while (requests := self._queue.get()) is not None:
+            self._answer(requests)
 
 
 _LIVING: weakref.WeakSet[Writer] = weakref.WeakSet()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from time import time
 
 import orjson
 
@@ -33,7 +34,7 @@ class AgentLogs(Logs[AgentLog]):
     ) -> int:
         """Returns the number that the log gets; 0 in a transaction, where it has none yet."""
         statement = self.statement(agent_id, log_type, message, log_level=log_level, details=details, created_at=created_at)
-        return (await self._sink.write([statement]))[0].first_id
+        return (await self.write(statement))[0].first_id
 
     def log_soon(
         self,
@@ -53,13 +54,14 @@ class AgentLogs(Logs[AgentLog]):
         except TypeError as error:
             _LOG.warning("a log was refused: its details are not JSON: %s", error)
         else:
-            self._sink.post(partial(self._taken, agent_id, log_type, message, log_level, taken, now()))
+            self._sink.post(partial(self._taken, agent_id, log_type, message, log_level, taken, time()))
 
     def _taken(
-        self, agent_id: str, log_type: LogType, message: str, log_level: LogLevel, details: bytes | None, at: datetime
+        self, agent_id: str, log_type: LogType, message: str, log_level: LogLevel, details: bytes | None, at: float
     ) -> Statement:
         told = None if details is None else orjson.loads(details)
-        return self.statement(agent_id, log_type, message, log_level=log_level, details=told, created_at=at)
+        created_at = datetime.fromtimestamp(at, UTC)
+        return self.statement(agent_id, log_type, message, log_level=log_level, details=told, created_at=created_at)
 
     async def list(
         self,

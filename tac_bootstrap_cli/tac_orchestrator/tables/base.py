@@ -93,6 +93,10 @@ class Table(Generic[M]):
         """Raises NotFound."""
         await self._write(self._statement("delete", {"id": self._key(key)}, missing=NotFound(self.kind, key)))
 
+    def write(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
+        """Hands it over at once; what it returns can be awaited for the commit."""
+        return self._sink.write([statement])
+
     def _new(self, **values: Any) -> M:
         """A checked row. Raises InvalidRecord."""
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -123,10 +123,6 @@ class Prompts(Table[Prompt]):
         """What stores a request. Raises InvalidRecord."""
         values = {"agent_id": agent_id, "prompt_type": prompt_type, "prompt_text": prompt_text, **columns}
         return self._insert("create", _completed(values))
-
-    def write(self, statement: Statement) -> Awaitable[Any]:
-        """Hands it over at once; what it returns can be awaited for the commit."""
-        return self._write(statement)
 
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Prompts in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""

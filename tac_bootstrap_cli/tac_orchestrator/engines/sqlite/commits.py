@@ -6,7 +6,7 @@ are few and large: rows for the same query become one statement, and a lone writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,18 +16,24 @@ from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.queries import Query
 
-# A run of rows is cut into statements of these sizes, so that a few prepared statements serve every length.
-_SIZES = (512, 64, 16, 4, 1)
+# What a statement takes: any number of rows up to the first, then as many of the second as fit, up to the third. So a few
+# prepared statements serve every length, and what tasks write together is mostly one.
+_ANY_UP_TO, _STEP, _MOST = 64, 64, 512
 
 
-def commit(connection: sqlite.Connection, units: Sequence[Unit], target: str) -> None:
-    """Leaves in each unit what its statements did, or its error. Raises nothing that a unit is to blame for."""
+def commit(connection: sqlite.Connection, units: Sequence[Unit], target: str, meanwhile: Callable[[], None]) -> None:
+    """Leaves in each unit what its statements did, or its error. Raises nothing that a unit is to blame for.
+
+    `meanwhile` is called before the statement that makes it all durable.
+    """
     try:
         if not _is_one_statement(units):
-            _commit_together(connection, units)
+            _commit_together(connection, units, meanwhile)
         elif len(units) == 1:
+            meanwhile()
             units[0].outcomes = (_run(connection, units[0].statements[0]),)
         else:
+            meanwhile()
             _run_merged(connection, {units[0].statements[0].query: list(units)})
     except OrchestratorError as error:
         _settle(connection, units, error, target)
@@ -44,7 +50,7 @@ def _is_one_statement(units: Sequence[Unit]) -> bool:
             return False
         rows += len(unit.statements[0].rows)
         may_miss = may_miss or unit.statements[0].missing is not None
-    return rows == 1 or (query.row is not None and rows in _SIZES and not may_miss)
+    return rows == 1 or (query.row is not None and rows == _size(rows) and not may_miss)
 
 
 def _settle(connection: sqlite.Connection, units: Sequence[Unit], error: OrchestratorError, target: str) -> None:
@@ -64,7 +70,7 @@ def _settle(connection: sqlite.Connection, units: Sequence[Unit], error: Orchest
             unit.error = translated(second, target)
 
 
-def _commit_together(connection: sqlite.Connection, units: Sequence[Unit]) -> None:
+def _commit_together(connection: sqlite.Connection, units: Sequence[Unit], meanwhile: Callable[[], None]) -> None:
     """Units of one statement that takes many rows may change places with their like, so that equal queries meet. Every other
     unit keeps its place among them."""
     connection.execute("BEGIN IMMEDIATE")
@@ -77,6 +83,7 @@ def _commit_together(connection: sqlite.Connection, units: Sequence[Unit]) -> No
             _run_merged(connection, runs)
             unit.outcomes = [_run(connection, statement) for statement in unit.statements]
     _run_merged(connection, runs)
+    meanwhile()
     connection.execute("COMMIT")
 
 
@@ -134,13 +141,18 @@ def _run_rows(connection: sqlite.Connection, query: Query, rows: list[tuple[Any,
     if len(rows) == 1:
         _execute(connection, query, 1, rows[0], outcome)
         return outcome
-    start, sizes = 0, _SIZES if query.row is not None else (1,)
-    for size in sizes:
-        while len(rows) - start >= size:
-            _execute(connection, query, size, list(chain.from_iterable(rows[start : start + size])), outcome)
-            start += size
+    start = 0
+    while start < len(rows):
+        size = _size(len(rows) - start) if query.row is not None else 1
+        _execute(connection, query, size, list(chain.from_iterable(rows[start : start + size])), outcome)
+        start += size
     outcome.first_id -= len(rows) - 1
     return outcome
+
+
+def _size(rows: int) -> int:
+    """How many of so many rows the next statement takes."""
+    return rows if rows <= _ANY_UP_TO else min(rows - rows % _STEP, _MOST)
 
 
 def _execute(connection: sqlite.Connection, query: Query, size: int, values: Sequence[Any], outcome: Outcome) -> None:

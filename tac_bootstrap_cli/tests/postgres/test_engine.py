@@ -424,6 +424,19 @@ async def test_a_host_that_is_silent_does_not_keep_from_the_next(url: str) -> No
             assert [one.id for one in await db.agents.list()] == [agent.id]
 
 
+async def test_a_connection_whose_host_falls_silent_is_given_up_before_patience_ends(db: Database) -> None:
+    """As far as one machine can show it: the kernel is told to find out."""
+    connection = await db.raw_connection()
+    its: socket.socket = connection._transport.get_extra_info("socket")
+    assert its.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    idle, interval, count = (
+        its.getsockopt(socket.IPPROTO_TCP, option) for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert idle + interval * count < db.settings.busy_timeout_s
+    assert its.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < db.settings.busy_timeout_s * 1000
+    await connection.close()
+
+
 async def test_when_no_host_answers_all_of_them_are_named() -> None:
     with pytest.raises(DatabaseUnavailable, match=r"postgresql://127\.0\.0\.1:1,127\.0\.0\.1:2/nothing"):
         await Database.open("postgresql://127.0.0.1:1,127.0.0.1:2/nothing").connect()

@@ -55,7 +55,8 @@ _LOOK_EVERY_S = 0.02
 _LEFT_ALONE_S = 30.0
 
 _PLACE = """
-    SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), current_database(), current_schema()) AS identity,
+    SELECT
+        concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), current_database(), current_schema()) AS identity,
         (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::TEXT AS place
 """
 _HAS_REACHED = f"SELECT place::PG_LSN >= $1::TEXT::PG_LSN FROM ({_PLACE}) AS here"  # noqa: S608

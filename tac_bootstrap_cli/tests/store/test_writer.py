@@ -7,7 +7,7 @@ import logging
 import struct
 import threading
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from tac_orchestrator import (
     InvalidTransition,
     NotFound,
 )
-from tac_orchestrator.engines.base import Statement
+from tac_orchestrator.engines.base import Statement, Unit, nothing
 from tac_orchestrator.engines.sqlite import SqliteEngine
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.testing import make_agent, make_prompt
@@ -95,6 +95,27 @@ async def test_what_the_tasks_of_a_loop_write_in_one_round_is_one_commit(db: Dat
     await asyncio.gather(*map(work_and_log, range(16)))
     assert number_of_commits(path) == before + 1
     assert messages(path) == [f"{number}" for number in range(16)]
+
+
+async def test_half_of_the_tasks_work_while_the_writes_of_the_others_are_committed(
+    db: Database, agent: Agent, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units, commit = list[int](), SqliteEngine.commit
+
+    def counting(engine: SqliteEngine, waiting: Sequence[Unit], meanwhile: Callable[[], None] = nothing) -> None:
+        units.append(len(waiting))
+        time.sleep(0.005)  # the disk is made durable
+        commit(engine, waiting, meanwhile)
+
+    async def work(number: int) -> None:
+        for step in range(8):
+            await log(db, agent, f"{number}.{step}")
+            time.sleep(0.0002)  # noqa: ASYNC251 - all together work longer than a commit takes
+
+    monkeypatch.setattr(SqliteEngine, "commit", counting)
+    await asyncio.gather(*map(work, range(64)))
+    assert 32 in units
+    assert sorted(messages(path)) == sorted(f"{number}.{step}" for number in range(64) for step in range(8))
 
 
 async def test_what_queues_up_during_a_commit_is_the_next_commit(db: Database, agent: Agent, path: Path) -> None:

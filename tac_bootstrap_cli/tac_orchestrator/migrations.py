@@ -5,6 +5,7 @@ current                 nothing to do
 older                   a snapshot if it holds data, then the missing migrations, each in one transaction
 made by hand            recognised by what it is made of, then as above
 newer, altered, foreign refused: SchemaTooNew, SchemaDrift
+being filled            refused until all is there, see `begin_to_fill`
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tac_orchestrator.engines.base import AppliedMigration, Engine, Inspection, Installation
+from tac_orchestrator.engines.base import UNFINISHED, AppliedMigration, Engine, Inspection, Installation
 from tac_orchestrator.errors import (
+    AlreadyExists,
     DatabaseUnavailable,
     InvalidRecord,
     MigrationFailed,
@@ -41,6 +43,28 @@ def prepare(engine: Engine, *, create: bool = True) -> Path | None:
     return _bring_up_to_date(engine)
 
 
+def begin_to_fill(engine: Engine) -> None:
+    """Make a database with tables and without rows, which nobody can open before it is filled.
+
+    One that somebody has begun to fill stays as it is. Raises AlreadyExists if there is one that holds something.
+    """
+    if engine.inspect() is None:
+        engine.create()
+    with engine.install() as installation:
+        found = installation.inspect()
+        is_begun = UNFINISHED in found.objects
+        if is_begun and found.version != len(engine.migrations()):
+            raise SchemaDrift(
+                engine.target, "another version has begun to fill it", hint="Delete this database, or use that version."
+            )
+        if not is_begun and (found.holds_data or version_of(engine, found) not in {0, len(engine.migrations())}):
+            raise AlreadyExists("store", engine.target, hint="Name a new file, or a database that has no tables yet.")
+        if found.is_empty:
+            _take_a_step(engine, installation, 0)
+        if not is_begun:
+            installation.mark()
+
+
 def present_version(engine: Engine) -> int:
     """As `version_of`, of what is there. Raises DatabaseUnavailable if nothing is, and SchemaError if it is not usable."""
     found = engine.inspect()
@@ -54,6 +78,8 @@ def version_of(engine: Engine, found: Inspection) -> int:
     known = engine.migrations()
     if found.is_empty:
         return 0
+    if UNFINISHED in found.objects:
+        raise SchemaDrift(engine.target, "a transfer into it has not ended", hint=_UNFINISHED_HINT)
     if found.is_ours and found.version > len(known):
         raise SchemaTooNew(engine.target, found=found.version, supported=len(known))
     _refuse_altered(engine, found, known)
@@ -72,6 +98,7 @@ def _difference(engine: Engine, found: Inspection, number: int) -> str | None:
     return engine.difference(found.objects, scripts[:number], scripts[number:])
 
 
+_UNFINISHED_HINT = "Call the same `tac-orch transfer` again, which goes on. Who has given it up deletes this database."
 _DRIFT_HINT = "Restore a backup, or set TAC_ORCHESTRATOR_DB to another file; this one was not touched."
 
 

@@ -52,6 +52,7 @@ SECTIONS: Mapping[str, Mapping[str, Place]] = {
     "Keep": {
         "backup": Place("backup:backup", "Copy the store while it is in use, and check the copy."),
         "restore": Place("restore:restore", "Put a backup in the place of the store."),
+        "transfer": Place("transfer:transfer", "Move the store to PostgreSQL, or from there to a file, and prove it."),
         "export": Place("export:export", "Write what the store holds, for other programs."),
         "prune": Place("prune:prune", "Delete what is older than it has to be."),
         "reprice": Place("reprice:reprice", "Price again what was priced or has no price, by the price table of today."),

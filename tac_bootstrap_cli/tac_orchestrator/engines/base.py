@@ -7,7 +7,7 @@ queued up; the engine commits them in one go and answers each unit for itself: o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,10 +64,6 @@ class Unit:
     statements: list[Statement]
     outcomes: Sequence[Outcome] = field(default=(), kw_only=True)
     error: Exception | None = field(default=None, kw_only=True)
-
-
-def nothing() -> None:
-    """There is nothing to do meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +147,82 @@ class Finding:
     remedy: str = ""
 
 
+UNFINISHED = "unfinished_transfer"
+"""The table that a database has while it is filled with the rows of another one. It is no store before that is done.
+
+Rows come faster, in any order and as they are while nothing looks after them: triggers, indexes and foreign keys are made anew
+when all rows are there. The table holds what undoes each of them, and what makes it again."""
+
+ColumnKind = Literal["id", "text", "word", "name", "count", "integer", "total", "time", "money", "sum", "json", "document"]
+"""`word` is of a closed vocabulary; a `name` may be in an index; a `total` and a `sum` of money may be larger than what
+they are made of; a `document` is JSON that is kept as it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that is moved. `vocabulary` is what a `word` may be."""
+
+    name: str
+    kind: ColumnKind
+    is_required: bool = True
+    vocabulary: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A table whose rows are moved: in an order in which new ones come last, and so many at a time."""
+
+    table: str
+    columns: tuple[Column, ...]
+    order: str
+    piece: int = 2000
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+Values = tuple[Any, ...]
+"""A row, in the order of the columns of its layout. Ids, words and JSON are text. So are times, in any form of ISO 8601."""
+
+
+class Dump(Protocol):
+    """All rows of a database as of one moment, in the words that all engines share."""
+
+    def count(self, layout: Layout) -> int: ...
+    def rows(self, layout: Layout) -> Generator[Sequence[Values]]: ...
+
+    def orphans(self) -> Iterator[tuple[str, str, str, str]]:
+        """Table, id and column of what refers to a row that does not exist, and the table in which it does not."""
+        ...
+
+    def numbers(self) -> Mapping[str, int]:
+        """The last number that each table has given to a row, and that the feed of changes has come to (`changes`)."""
+        ...
+
+    def is_current(self) -> bool:
+        """False if anything may have been committed since."""
+        ...
+
+
+class Filling(Protocol):
+    """A database that has the mark `UNFINISHED`, and nobody else who fills it. What has been filled in stays, come what may."""
+
+    def rows(self, layout: Layout) -> Generator[Sequence[Values]]:
+        """In no order."""
+        ...
+
+    def fill(self, layout: Layout, pieces: Iterable[Sequence[Values]]) -> None:
+        """As they are: totals are not added to, and nobody is told. Times are `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC."""
+        ...
+
+    def empty(self, layout: Layout) -> None: ...
+
+    def finish(self, numbers: Mapping[str, int]) -> None:
+        """Make a store of it, all at once: numbers go on behind these, and listeners begin anew."""
+        ...
+
+
 class View(Protocol):
     """A database as it was at one moment, however long one looks and whatever is written meanwhile."""
 
@@ -163,6 +235,10 @@ class Installation(Protocol):
     def inspect(self) -> Inspection: ...
     def run(self, script: str) -> None: ...
     def record(self, applied: Sequence[AppliedMigration]) -> None: ...
+
+    def mark(self) -> None:
+        """Make the table `UNFINISHED`."""
+        ...
 
 
 class Engine(Protocol):
@@ -177,6 +253,12 @@ class Engine(Protocol):
 
     @property
     def codec(self) -> Codec: ...
+
+    @property
+    def undelayed(self) -> Engine:
+        """The same database, read where it is written. Elsewhere lists, searches and totals may come from a replica, which lags
+        behind what others have written; it never lags behind this engine's own commits."""
+        ...
 
     def queries(self, table: str) -> Mapping[str, Query]:
         """The queries of one table by name, in this engine's words."""
@@ -205,12 +287,8 @@ class Engine(Protocol):
         """Copy the whole database to a file beside it. None where that is not a matter of files."""
         ...
 
-    def commit(self, units: Sequence[Unit], meanwhile: Callable[[], None] = nothing) -> None:
-        """Commit the units, and leave in each what it did or why it failed.
-
-        `meanwhile` is called, if nothing fails before, when the rest is the database's own work: whom it wakes finds the
-        interpreter free.
-        """
+    def commit(self, units: Sequence[Unit]) -> None:
+        """Commit the units, and leave in each what it did or why it failed."""
         ...
 
     def stop_writing(self) -> None: ...
@@ -258,12 +336,6 @@ class Engine(Protocol):
 
     def vacuum(self, progress: Progress | None = None) -> tuple[int, int]:
         """Give back what deleted rows took, while writers wait. Returns the bytes before and after."""
-    @property
-    def undelayed(self) -> Engine:
-        """The same database, read where it is written. Elsewhere lists, searches and totals may come from a replica, which lags
-        behind what others have written; it never lags behind this engine's own commits."""
-        ...
-
         ...
 
     def analyze(self) -> None:
@@ -275,5 +347,11 @@ class Engine(Protocol):
         ...
 
     def view(self) -> AbstractAsyncContextManager[View]: ...
+
+    def dump(self) -> AbstractContextManager[Dump]: ...
+
+    def filling(self) -> AbstractContextManager[Filling]:
+        """Raises DatabaseBusy if somebody else is filling it."""
+        ...
 
     async def close(self) -> None: ...

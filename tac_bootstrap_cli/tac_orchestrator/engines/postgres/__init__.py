@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View
-from tac_orchestrator.engines.postgres import installation, maintenance
+from tac_orchestrator.engines.postgres import installation, maintenance, transfers
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.connections import open_plain
 from tac_orchestrator.engines.postgres.driver import Connection, InvalidCatalogNameError
@@ -158,8 +158,24 @@ class PostgresEngine:
     def view(self) -> AbstractAsyncContextManager[View]:
         return maintenance.view(self.address, self._settings)
 
+    @contextmanager
+    def dump(self) -> Generator[transfers.PostgresDump]:
+        with transfers.dump(self.address, self._settings) as found:
+            yield found
+
+    @contextmanager
+    def filling(self) -> Generator[transfers.PostgresFilling]:
+        with transfers.filling(self.address, self._settings) as found:
+            yield found
+
     async def close(self) -> None:
+        if self._replica is not None:
+            await self._replica.close()
         await self._readers.close()
+
+    async def _diagnose(self, connection: Connection) -> list[Finding]:
+        of_replica = [] if self._replica is None else [await self._replica.diagnose(connection)]
+        return [*await maintenance.diagnose(connection), *of_replica]
 
     async def _inspect(self, connection: Connection) -> Inspection:
         await installation.refuse_unsuitable(connection, self.target)
@@ -169,14 +185,8 @@ class PostgresEngine:
         """On a connection and in an event loop of its own: whoever calls this is on a thread that may wait."""
 
         async def run() -> T:
-        if self._replica is not None:
-            await self._replica.close()
             connection = await open_plain(self.address, self._settings, database=database)
             try:
-    async def _diagnose(self, connection: Connection) -> list[Finding]:
-        of_replica = [] if self._replica is None else [await self._replica.diagnose(connection)]
-        return [*await maintenance.diagnose(connection), *of_replica]
-
                 return await work(connection)
             finally:
                 await connection.close(timeout=5)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tac_orchestrator.engines.base import AppliedMigration, Inspection
+from tac_orchestrator.engines.base import UNFINISHED, AppliedMigration, Inspection
 from tac_orchestrator.engines.postgres import structure
 from tac_orchestrator.engines.postgres.connections import INSTALLING, LOCKS
 from tac_orchestrator.engines.postgres.driver import Connection
@@ -24,6 +24,22 @@ _RECORD = """
     INSERT INTO schema_version (number, name, checksum, schema_hash, product_version) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (number) DO UPDATE SET schema_hash = excluded.schema_hash
 """
+_MARK = f"""
+    CREATE TABLE {UNFINISHED} AS
+    SELECT 1 AS place, format('DROP INDEX IF EXISTS %s', indexrelid::REGCLASS) AS undo, pg_get_indexdef(indexrelid) AS redo
+    FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = current_schema()::REGNAMESPACE
+      AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = indexrelid)
+    UNION ALL
+    SELECT 2, format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I', conrelid::REGCLASS, conname),
+        format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::REGCLASS, conname, pg_get_constraintdef(oid))
+    FROM pg_constraint WHERE connamespace = current_schema()::REGNAMESPACE AND contype = 'f'
+    UNION ALL
+    SELECT DISTINCT 3, format('ALTER TABLE %s DISABLE TRIGGER USER', tgrelid::REGCLASS),
+        format('ALTER TABLE %s ENABLE TRIGGER USER', tgrelid::REGCLASS)
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE relnamespace = current_schema()::REGNAMESPACE AND relkind = 'r' AND NOT tgisinternal
+"""  # noqa: S608
 _HOLDS_DATA = "SELECT EXISTS (SELECT 1 FROM orchestrator_agents) OR EXISTS (SELECT 1 FROM system_logs)"
 _COLUMNS = {"number", "name", "checksum", "applied_at", "product_version", "schema_hash"}
 
@@ -47,6 +63,9 @@ class PostgresInstallation:
         rows = [(one.number, one.name, one.checksum, one.schema_hash, one.product_version) for one in applied]
         if self._do(self._connection.fetchval("SELECT to_regclass('schema_version') IS NOT NULL")):
             self._do(self._connection.executemany(_RECORD, rows))
+
+    def mark(self) -> None:
+        self._do(self._connection.execute(_MARK))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         try:

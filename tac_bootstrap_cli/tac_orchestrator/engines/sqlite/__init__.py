@@ -6,15 +6,15 @@ Its limits: one writer at a time over all processes (they queue, see `turns`), a
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View, nothing
+from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View
 from tac_orchestrator.engines.new_files import create_private
-from tac_orchestrator.engines.sqlite import backups, diagnosis, files, installation, maintenance
+from tac_orchestrator.engines.sqlite import backups, diagnosis, files, installation, maintenance, transfers
 from tac_orchestrator.engines.sqlite.backups import backup
 from tac_orchestrator.engines.sqlite.commits import commit
 from tac_orchestrator.engines.sqlite.connections import open_probe, open_writer
@@ -34,11 +34,10 @@ __all__ = ["SqliteEngine"]
 class SqliteEngine:
     """See `engines.base.Engine`."""
 
-    codec = SqliteCodec()
-
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path.absolute()
         self.target = str(self.path)
+        self.codec = SqliteCodec()
         self._settings = settings
         self._turns = Turns(self.path, settings.busy_timeout_s)
         self._writer: sqlite.Connection | None = None
@@ -101,13 +100,13 @@ class SqliteEngine:
         with self._translating():
             backup(self.path, copy, self._settings)
 
-    def commit(self, units: Sequence[Unit], meanwhile: Callable[[], None] = nothing) -> None:
+    def commit(self, units: Sequence[Unit]) -> None:
         try:
             self._turns.begin()
             try:
                 if self._writer is None:
                     self._writer = open_writer(self.path, self._settings)
-                commit(self._writer, units, self.target, meanwhile)
+                commit(self._writer, units, self.target)
             finally:
                 self._turns.end()
         except (DatabaseBusy, sqlite.Error, OSError) as error:
@@ -173,6 +172,17 @@ class SqliteEngine:
 
     def view(self) -> AbstractAsyncContextManager[View]:
         return maintenance.view(self.path, self._settings)
+
+    @contextmanager
+    def dump(self) -> Generator[transfers.SqliteDump]:
+        with transfers.dump(self.path, self._settings) as found:
+            yield found
+
+    @contextmanager
+    def filling(self) -> Generator[transfers.SqliteFilling]:
+        turns = Turns(self.path, self._settings.busy_timeout_s)
+        with turns, transfers.filling(self.path, self._settings) as found:
+            yield found
 
     async def close(self) -> None:
         await self._readers.close()

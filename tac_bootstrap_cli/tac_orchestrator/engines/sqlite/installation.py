@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cache
 
-from tac_orchestrator.engines.base import AppliedMigration, Inspection
+from tac_orchestrator.engines.base import UNFINISHED, AppliedMigration, Inspection
 from tac_orchestrator.engines.sqlite import structure
 from tac_orchestrator.engines.sqlite.connections import APPLICATION_ID
 from tac_orchestrator.engines.sqlite.faults import translated
@@ -18,6 +18,11 @@ _RECORD = """
     INSERT INTO schema_version (number, name, checksum, schema_hash, product_version) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (number) DO UPDATE SET schema_hash = excluded.schema_hash
 """
+_MARK = f"""
+    CREATE TABLE {UNFINISHED} AS
+    SELECT 'DROP ' || type || ' IF EXISTS "' || name || '"' AS undo, sql AS redo FROM sqlite_master
+    WHERE type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY rowid
+"""  # noqa: S608
 _HOLDS_DATA = "SELECT EXISTS (SELECT 1 FROM orchestrator_agents) OR EXISTS (SELECT 1 FROM system_logs)"
 
 
@@ -45,6 +50,9 @@ class SqliteInstallation:
             )
         self._connection.execute(f"PRAGMA user_version = {applied[-1].number}")
         self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def mark(self) -> None:
+        self._connection.execute(_MARK)
 
 
 def inspect(connection: sqlite.Connection) -> Inspection:

@@ -1,0 +1,609 @@
+"""A store is moved whole or not at all, and says so itself. PostgreSQL is real."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tac_orchestrator import (
+    AlreadyExists,
+    Database,
+    DatabaseBusy,
+    DatabaseCorrupt,
+    DatabaseReadOnly,
+    DatabaseUnavailable,
+    NotFound,
+    SchemaDrift,
+)
+from tac_orchestrator.ops.canonical import LAYOUTS
+from tac_orchestrator.ops.checks import check
+from tac_orchestrator.ops.retention import prune
+from tac_orchestrator.ops.transfer import MAX_MISFITS, Misfit, Transferred, transfer
+from tac_orchestrator.schema import project_files, whole_schema
+from tac_orchestrator.testing import make_agent
+
+from ..postgres.plain import plainly_connected
+from ..postgres.running import NEWEST, Cluster, new_cluster
+from ..store.support import (
+    AGENT,
+    connected,
+    insert,
+    insert_all,
+    migrate_by_hand,
+    run_python,
+    start_python,
+)
+
+NAME = "moved"
+_NUMBERS = "WITH RECURSIVE numbers (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
+
+
+@pytest.fixture(scope="module")
+def server() -> Generator[Cluster]:
+    with new_cluster(NEWEST) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def url(server: Cluster) -> Generator[str]:
+    """Where no database is yet."""
+    yield server.url(NAME)
+    server.sql(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+
+
+def moved(source: Path | str, target: Path | str, progress: Any = None) -> Transferred:
+    async def run() -> Transferred:
+        return await transfer(Database.open(source, create=False), target, progress)
+
+    return asyncio.run(run())
+
+
+async def everything(db: Database) -> dict[str, Any]:
+    """All that the store tells of itself."""
+    tables = (db.orchestrator_agents, db.agents, db.prompts, db.agent_logs, db.system_logs, db.sessions)
+    rows: dict[str, Any] = {
+        table.name: sorted([floating(row.model_dump()) for row in await table.list(limit=10_000)], key=repr) for table in tables
+    }
+    rows["usage"] = [await db.usage.by(group) for group in ("model", "day", "agent_type", "session")]
+    for table in ("leases", "daily_usage", "source_files", "redactions", "spans"):
+        rows[table] = (await db.query(f"SELECT COUNT(*) AS count FROM {table}"))[0]["count"]
+    return rows
+
+
+def floating(value: Any) -> Any:
+    """With all numbers as floats: to PostgreSQL, 1e+17 is a whole number like any other."""
+    if isinstance(value, dict):
+        return {name: floating(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [floating(one) for one in value]
+    return float(value) + 0.0 if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+async def told(target: Path | str) -> dict[str, Any]:
+    async with Database.open(target, create=False) as db:
+        assert [finding for finding in await check(db) if finding.state != "ok"] == []
+        return await everything(db)
+
+
+# There and back
+
+ODD = ("", "😀👩‍👩‍👧", "e\u0301", "\x01\x1f\x7f", "\uffff\U0010ffff", "'\"\\", "\t\r\n", "\\N", "\\u0000", "\\.")
+texts = st.text().filter(lambda text: "\0" not in text) | st.sampled_from(ODD)
+names = texts.map(lambda text: text[:100] or "-")
+inner = st.text(max_size=5).filter(lambda text: "\0" not in text)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | inner
+    | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([1.0, -0.0, 1e22, 1e300, 5e-324, 0.1]),
+    lambda more: st.lists(more, max_size=3) | st.dictionaries(inner, more, max_size=3),
+)  # fmt: skip
+objects = st.none() | st.dictionaries(inner, json_values, max_size=3)
+times = st.datetimes(timezones=st.just(UTC)) | st.sampled_from(
+    [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+)
+counts = st.none() | st.integers(0, 2**63 - 1) | st.sampled_from([0, 2**63 - 1])
+summands = counts.map(lambda count: count and count // 8)  # SQLite keeps a sum of more than 63 bits as a float
+money = st.none() | st.decimals(0, Decimal("9999999.99999999"), places=8)
+prompt = st.fixed_dictionaries({
+    "prompt_type": st.sampled_from(["adw", "tool_call"]), "prompt_text": texts, "response_text": st.none() | texts,
+    "prompt_name": st.none() | names, "model_used": st.none() | names, "details": objects, "error_message": st.none() | texts,
+    "status": st.sampled_from(["pending", "completed", "failed"]), "cost_usd": money, "created_at": times,
+    "latency_ms": counts, "tokens_cache_write_1h": counts,
+    **{name: summands for name in ("tokens_input", "tokens_output", "tokens_cache_read", "tokens_cache_write")},
+})  # fmt: skip
+log = st.fixed_dictionaries(
+    {"message": texts, "details": objects, "created_at": times, "log_level": st.sampled_from(["INFO", "ERROR"])}
+)
+kind = st.tuples(names, st.none() | texts, st.none() | st.lists(json_values, max_size=3))
+agent = st.tuples(names, objects, times, st.sampled_from(["executing", "completed", "failed"]))
+store_rows = st.fixed_dictionaries({
+    "kinds": st.lists(kind, min_size=1, max_size=3, unique_by=lambda one: one[0]),
+    "agents": st.lists(agent, min_size=1, max_size=4),
+    "prompts": st.lists(prompt, max_size=6),
+    "logs": st.lists(log, max_size=6),
+})  # fmt: skip
+
+
+async def record(path: Path, rows: dict[str, Any]) -> None:
+    """Each agent is the child of the one that was created before it, whenever it began."""
+    async with Database.open(path) as db:
+        kinds = [
+            await db.orchestrator_agents.create(name, agent_type="builder", description=text, capabilities=capabilities)
+            for name, text, capabilities in rows["kinds"]
+        ]
+        agents = list[str]()
+        for number, (session, context, at, status) in enumerate(rows["agents"]):
+            agent = await db.agents.create(
+                kinds[number % len(kinds)].id, session, parent_agent_id=agents[-1] if agents else None, context=context,
+                started_at=at, status=status,
+            )  # fmt: skip
+            agents.append(agent.id)
+        await db.prompts.create_many({"agent_id": agents[n % len(agents)], **one} for n, one in enumerate(rows["prompts"]))
+        await db.agent_logs.create_many({"agent_id": agents[0], "log_type": "milestone", **one} for one in rows["logs"])
+        await db.system_logs.create_many({"component": rows["kinds"][0][0], **one} for one in rows["logs"])
+        await db.system_logs.create("api", "x" * 1_000_000)
+    with connected(path) as plain:
+        plain.execute("INSERT INTO source_files VALUES ('a.jsonl', 5, -1, 0, '2026-03-01 12:00:00')")
+        plain.execute("INSERT INTO redactions VALUES ('2026-03-01', 'key', 'prompt', 3)")
+        plain.execute("""INSERT INTO spans VALUES ('t', 's', NULL, 'r', '{"b": 1e2, "a": 2}', '2026-03-01 12:00:00')""")
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(store_rows)
+def test_what_was_moved_there_and_back_is_what_it_was(
+    server: Cluster, tmp_path_factory: pytest.TempPathFactory, rows: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    asyncio.run(record(folder / "source.db", rows))
+    with server.new_database() as url:
+        there = moved(folder / "source.db", url)
+        back = moved(url, folder / "back.db")
+        assert there.misfits == back.misfits == ()
+        assert there.tables == back.tables
+        assert there.tables["agents"].rows == len(rows["agents"])
+        before = asyncio.run(told(folder / "source.db"))
+        assert asyncio.run(told(url)) == before
+        assert asyncio.run(told(folder / "back.db")) == before
+    with connected(folder / "back.db") as plain:
+        assert [tuple(row) for row in plain.execute("SELECT details FROM spans")] == [('{"b": 1e2, "a": 2}',)]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_what_was_moved_there_and_back_is_what_it_was_at_length(
+    server: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings(max_examples=200)(test_what_was_moved_there_and_back_is_what_it_was)(server, tmp_path_factory)
+
+
+async def test_a_past_of_which_rows_were_removed_still_counts(
+    db: Database, past: Any, totals: Any, url: str, path: Path
+) -> None:
+    await past()
+    await prune(db, timedelta(days=3))
+    await transfer(db, url)
+    async with Database.open(url) as other:
+        assert await totals(other) == await totals(db)
+        assert [(one.session_id, one.pruned_at) for one in await other.sessions.list()] == [
+            (one.session_id, one.pruned_at) for one in await db.sessions.list()
+        ]
+        await transfer(other, path.with_name("back.db"))
+    async with Database.open(path.with_name("back.db")) as back:
+        assert await totals(back) == await totals(db)
+
+
+async def test_numbers_go_on_and_totals_are_kept_from_then_on(db: Database, past: Any, url: str, path: Path) -> None:
+    await past()
+    last = await db.system_logs.create("api", "the last")
+    with connected(path) as plain:
+        plain.execute("DELETE FROM system_logs WHERE id = ?", (last,))
+    await transfer(db, url)
+    async with Database.open(url) as other:
+        agent = (await other.agents.list(limit=1))[0]
+        await other.prompts.create(agent.id, "adw", "a zebra", status="completed", cost_usd=1)
+        assert await other.system_logs.create("api", "the next") == last + 1
+        assert [hit.entity for hit in await other.search.find("zebra")] == ["prompt"]
+        assert len(await other.search.find("built", limit=100)) == 60
+        assert [finding for finding in await check(other) if finding.state != "ok"] == []
+        await transfer(other, path.with_name("back.db"))
+    async with Database.open(path.with_name("back.db")) as back:
+        assert await back.system_logs.create("api", "the next but one") == last + 2
+
+
+async def test_a_listener_of_the_old_store_is_told_to_begin_anew(db: Database, past: Any, url: str, path: Path) -> None:
+    await past()
+    position = await db.changes.last()
+    await transfer(db, url)
+    async with Database.open(url) as other:
+        new = await other.changes.last()
+        agent = await make_agent(other)
+        assert agent.id in [change.row_id for change in await other.changes.after(new)]
+        with pytest.raises(NotFound):
+            await other.changes.follow_pages(position).__anext__()
+        await transfer(other, path.with_name("back.db"))
+    async with Database.open(path.with_name("back.db")) as back:
+        with pytest.raises(NotFound):
+            await back.changes.follow_pages(new).__anext__()
+
+
+async def test_agents_whose_process_is_gone_are_closed_in_the_new_store(db: Database, url: str) -> None:
+    code = """
+import asyncio, os, sys
+from tac_orchestrator import Database
+
+async def main():
+    async with Database.open(sys.argv[1]) as db:
+        await db.orchestrator_agents.register("planner", agent_type="planner")
+        async with db.agents.run("planner", session_id="killed"):
+            os._exit(0)
+
+asyncio.run(main())
+"""
+    await asyncio.to_thread(run_python, code, db.target)
+    await transfer(db, url)
+    async with Database.open(url) as other:
+        (closed,) = await other.agents.close_lost()
+        assert (await other.agents.get(closed)).status == "failed"
+
+
+async def test_one_server_can_be_exchanged_for_another(db: Database, past: Any, server: Cluster, url: str) -> None:
+    await past()
+    await transfer(db, url)
+    async with Database.open(url) as other:
+        try:
+            done = await transfer(other, server.url("elsewhere"))
+            assert done.tables["prompts"].rows == 60
+            async with Database.open(server.url("elsewhere")) as third:
+                assert await everything(third) == await everything(db)
+        finally:
+            await asyncio.to_thread(server.sql, "DROP DATABASE IF EXISTS elsewhere WITH (FORCE)")
+
+
+def test_the_owner_of_a_database_needs_no_more_rights(store: Path, server: Cluster, url: str) -> None:
+    server.sql("CREATE ROLE owner LOGIN")
+    server.sql(f"CREATE DATABASE {NAME} OWNER owner")
+    try:
+        assert moved(store, url.replace("postgres@", "owner@")).tables["agents"].rows == 1
+        assert asyncio.run(told(url)) == asyncio.run(told(store))
+    finally:
+        server.sql(f"DROP DATABASE {NAME} WITH (FORCE)")
+        server.sql("DROP ROLE owner")
+
+
+# What cannot go
+
+
+@pytest.fixture
+def store(path: Path) -> Path:
+    """A valid row in each of the five tables."""
+    asyncio.run(_made(path))
+    with connected(path) as connection:
+        insert_all(connection)
+    return path
+
+
+NOBODY = "00000000-0000-4000-8000-00000000dead"
+UNFIT: dict[str, tuple[str, str, Any, str]] = {
+    "NUL in a text": ("prompts", "prompt_text", "a\0b", "NUL"),
+    "NUL in JSON": ("agents", "context", '{"a": "\\u0000"}', "NUL"),
+    "no UTF-8": ("prompts", "response_text", b"caf\xe9", "not valid UTF-8"),
+    "bytes": ("agent_logs", "message", b"text", "bytes"),
+    "no JSON": ("agent_logs", "details", "{", "not JSON"),
+    "half a character in JSON": ("agent_logs", "details", '{"a": "\\ud800"}', "not JSON"),
+    "a number that no float holds": ("agent_logs", "details", '{"a": 1e400}', "infinity"),
+    "a number of too many digits": ("agent_logs", "details", '{"a": [1e-99999]}', "out of range"),
+    "deep JSON": ("agent_logs", "details", "[" * 300 + "]" * 300, "deeply"),
+    "no UUID": ("prompts", "id", "prompt-1", "not a UUID"),
+    "no time": ("agents", "started_at", "yesterday", "not a time"),
+    "a time that is none in UTC": ("agents", "completed_at", "9999-12-31 23:59:59-05:00", "not a time"),
+    "too much money": ("prompts", "cost_usd", 1e12, "amount of money"),
+    "money in words": ("prompts", "cost_usd", "free", "amount of money"),
+    "negative money": ("prompts", "cost_usd", -1, "amount of money"),
+    "a fraction": ("prompts", "tokens_input", 1.5, "whole number"),
+    "a negative number": ("prompts", "tokens_output", -1, "negative"),
+    "a number of 65 bits": ("prompts", "latency_ms", 2.0**64, "whole number"),
+    "an unknown word": ("agents", "status", "bogus", "not one of cancelled, completed"),
+    "a name that is too long": ("agents", "session_id", "é" * 1400, "2,600 bytes"),
+    "a prompt of nobody": ("prompts", "agent_id", NOBODY, "row of agents"),
+    "a child of nobody": ("agents", "parent_agent_id", NOBODY, "row of agents"),
+}
+
+
+def test_each_row_that_cannot_go_is_told_and_nothing_is_moved(store: Path, tmp_path: Path) -> None:
+    expected = set[tuple[str, str, str]]()
+    with as_if_nothing_was_checked(store) as connection:
+        for number, (table, column, value, _) in enumerate(UNFIT.values(), 100):
+            key = number if table == "agent_logs" else f"00000000-0000-4000-8000-{number:012}"
+            columns = {"id": key, column: value}
+            insert(connection, table, **columns)
+            expected.add((table, str(columns["id"]), column))
+        connection.execute("UPDATE prompts SET response_text = CAST(response_text AS TEXT)")
+    done = moved(store, tmp_path / "target.db")
+    assert {(misfit.table, misfit.id, misfit.column) for misfit in done.misfits} == expected
+    assert (done.tables, done.misfit_count) == ({}, len(UNFIT))
+    told_of = {(misfit.table, misfit.column): misfit.reason for misfit in done.misfits}
+    reasons = [misfit.reason for misfit in done.misfits]
+    assert [case for case, (*_, reason) in UNFIT.items() if not any(reason in one for one in reasons)] == [], told_of
+    assert not (tmp_path / "target.db").exists()
+
+
+@contextmanager
+def as_if_nothing_was_checked(path: Path) -> Generator[Any]:
+    """As a program can write that has the checks switched off."""
+    with connected(path) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        yield connection
+        for _, definition in triggers:
+            connection.execute(definition)
+
+
+def test_all_rows_that_cannot_go_are_counted_and_the_first_are_told(store: Path, server: Cluster, url: str) -> None:
+    with connected(store) as connection:
+        insert(connection, "system_logs", message="a\0b")
+        connection.execute(f"{_NUMBERS} INSERT INTO system_logs (component, message) SELECT 'api', 'a' || char(0) FROM numbers",
+                           (MAX_MISFITS + 9,))  # fmt: skip
+        insert(connection, "system_logs", id=5000, message=b"a", created_at="never")
+    done = moved(store, url)
+    assert (len(done.misfits), done.misfit_count) == (MAX_MISFITS, MAX_MISFITS + 12)
+    assert done.misfits[0] == Misfit("system_logs", "2", "message", "it holds a NUL character")
+    assert server.sql("SELECT 1 FROM pg_database WHERE datname = $1", NAME) == []
+
+
+def test_hand_made_values_are_moved_as_they_are_meant(store: Path, url: str, tmp_path: Path) -> None:
+    with connected(store) as connection:
+        connection.execute("UPDATE agents SET started_at = '2026-03-01T12:00:00+02:00', context = ' {\"b\": 1E2, \"a\": -0} '")
+        insert(connection, "system_logs", created_at="2026-03-01", details="[1.0, 10000000000000000000000]")
+    there = moved(store, url)
+    assert there.tables == moved(url, tmp_path / "back.db").tables
+    with connected(tmp_path / "back.db") as back:
+        assert list(back.execute("SELECT started_at FROM agents").fetchone()) == ["2026-03-01 10:00:00.000000"]
+        assert list(back.execute("SELECT MAX(created_at) FROM system_logs WHERE details NOT NULL").fetchone()) == [
+            "2026-03-01 00:00:00.000000"
+        ]
+
+
+def test_an_older_store_is_brought_up_to_date_first(path: Path, tmp_path: Path) -> None:
+    migrate_by_hand(path, 9)
+    with pytest.raises(DatabaseUnavailable) as caught:
+        moved(path, tmp_path / "target.db")
+    assert "tac-orch db migrate" in caught.value.hint
+    assert not (tmp_path / "target.db").exists()
+
+
+# Where it goes
+
+
+@pytest.mark.parametrize("engine_of_target", ["file", "server"])
+def test_a_store_that_holds_something_is_left_alone(store: Path, tmp_path: Path, url: str, engine_of_target: str) -> None:
+    target = tmp_path / "target.db" if engine_of_target == "file" else url
+    moved(store, target)
+    before = asyncio.run(told(target))
+    with pytest.raises(AlreadyExists, match=r"target\.db|moved"):
+        moved(store, target)
+    assert asyncio.run(told(target)) == before
+
+
+def test_a_store_is_not_moved_to_itself(store: Path) -> None:
+    before = asyncio.run(told(store))
+    with pytest.raises(AlreadyExists):
+        moved(store, store)
+    assert asyncio.run(told(store)) == before
+
+
+def test_tables_of_somebody_else_are_left_alone(store: Path, server: Cluster, url: str) -> None:
+    server.sql(f"CREATE DATABASE {NAME}")
+    server.sql("CREATE TABLE agents (id TEXT)", database=NAME)
+    with pytest.raises(SchemaDrift):
+        moved(store, url)
+    assert [row["relname"] for row in server.sql("SELECT relname FROM pg_stat_user_tables", database=NAME)] == ["agents"]
+
+
+def test_a_new_file_is_private(store: Path, tmp_path: Path) -> None:
+    moved(store, tmp_path / "new" / "target.db")
+    assert (tmp_path / "new" / "target.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_that_is_not_there_or_lets_nobody_in_is_told_without_the_password(store: Path, server: Cluster) -> None:
+    secret = "geh" + "eim"
+    rules = (server.data / "pg_hba.conf").read_text()
+    (server.data / "pg_hba.conf").write_text(f"host all locked 127.0.0.1/32 scram-sha-256\n{rules}")
+    server.sql("CREATE ROLE locked LOGIN PASSWORD 'another'")
+    server.sql("SELECT pg_reload_conf()")
+    try:
+        for target in (server.url(NAME, user="locked", password=secret), f"postgresql://locked:{secret}@127.0.0.1:1/{NAME}"):
+            with pytest.raises(DatabaseUnavailable) as caught:
+                moved(store, target)
+            assert secret not in str(caught.value) + caught.value.hint
+            assert caught.value.hint
+    finally:
+        (server.data / "pg_hba.conf").write_text(rules)
+        server.sql("SELECT pg_reload_conf()")
+        server.sql("DROP ROLE locked")
+
+
+def test_who_does_not_own_the_tables_is_told(store: Path, server: Cluster, url: str) -> None:
+    asyncio.run(_made(url))
+    server.sql("CREATE ROLE guest LOGIN")
+    try:
+        with pytest.raises(DatabaseReadOnly):
+            moved(store, url.replace("postgres@", "guest@"))
+    finally:
+        server.sql("DROP ROLE guest")
+
+
+async def _made(target: Path | str) -> None:
+    async with Database.open(target):
+        pass
+
+
+# What stops it
+
+_KILLED = """
+import asyncio, os, signal, sys
+from tac_orchestrator import Database
+from tac_orchestrator.ops.transfer import transfer
+
+def progress(done, total):
+    if done > total * 0.45:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(transfer(Database.open(sys.argv[1], create=False), sys.argv[2], progress))
+"""
+
+
+@pytest.fixture
+def large(store: Path) -> Path:
+    """With so many logs that nobody moves them in a moment."""
+    with connected(store) as connection:
+        connection.execute(
+            f"{_NUMBERS} INSERT INTO agent_logs (agent_id, log_type, message) SELECT ?, 'milestone', 'step ' || n FROM numbers",
+            (8_000, AGENT),
+        )
+    return store
+
+
+@pytest.mark.parametrize("engine_of_target", ["file", "server"])
+def test_killed_in_the_middle_it_goes_on(large: Path, server: Cluster, tmp_path: Path, url: str, engine_of_target: str) -> None:
+    target: Path | str = tmp_path / "target.db" if engine_of_target == "file" else url
+    process = start_python(_KILLED, large, target)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(SchemaDrift, match="has not ended") as caught:
+        asyncio.run(told(target))
+    assert "tac-orch transfer" in caught.value.hint
+
+    written = transactions(target) if engine_of_target == "server" else None
+    assert moved(large, target).tables["agent_logs"].rows == 8_001
+    assert asyncio.run(told(target)) == asyncio.run(told(large))
+    if written is not None:
+        assert written
+        assert written <= transactions(target)  # what had arrived was kept
+
+
+def transactions(url: str) -> set[str]:
+    """By which rows have come."""
+    with plainly_connected(url) as connection:
+        return {row[0] for row in connection.execute("SELECT DISTINCT xmin::TEXT FROM agent_logs")}
+
+
+def test_what_has_arrived_and_is_not_so_any_more_is_sent_again(large: Path, tmp_path: Path) -> None:
+    process = start_python(_KILLED, large, tmp_path / "target.db")
+    process.communicate(timeout=60)
+    with connected(large) as connection:
+        connection.execute("UPDATE agents SET context = '[]'")
+        connection.execute("DELETE FROM agent_logs WHERE id = 1")
+    assert moved(large, tmp_path / "target.db").tables["agent_logs"].rows == 8_000
+    assert asyncio.run(told(tmp_path / "target.db")) == asyncio.run(told(large))
+
+
+def once(work: Callable[[], object], after: float = 0) -> Callable[[int, int], None]:
+    """Progress, of which the first step after so much of it has the work done."""
+    results = list[object]()
+
+    def progress(done: int, total: int) -> None:
+        if not results and done >= total * after:
+            results.append(work())
+
+    return progress
+
+
+def write(path: Path, statement: str) -> None:
+    with connected(path) as connection:
+        connection.execute(statement)
+
+
+def test_a_source_that_changes_meanwhile_is_refused_and_moved_at_the_next_time(large: Path, url: str) -> None:
+    late = once(lambda: write(large, "INSERT INTO system_logs (component, message) VALUES ('api', 'late')"))
+    with pytest.raises(DatabaseBusy, match="has changed") as caught:
+        moved(large, url, late)
+    assert "again" in caught.value.hint
+    with pytest.raises(SchemaDrift):
+        asyncio.run(told(url))
+    written = transactions(url)
+    assert moved(large, url).tables["system_logs"].rows == 2
+    assert transactions(url) == written
+    assert asyncio.run(told(url)) == asyncio.run(told(large))
+
+
+def test_a_server_as_the_source_may_change_too(large: Path, server: Cluster, url: str, tmp_path: Path) -> None:
+    moved(large, url)
+    late = once(lambda: server.sql("INSERT INTO system_logs (component, message) VALUES ('api', 'late')", database=NAME))
+    with pytest.raises(DatabaseBusy, match="has changed"):
+        moved(url, tmp_path / "back.db", late)
+    assert moved(url, tmp_path / "back.db").tables["system_logs"].rows == 2
+
+
+def test_a_commit_that_changes_nothing_of_what_is_moved_does_not_matter(large: Path, tmp_path: Path) -> None:
+    idle = once(lambda: write(large, "UPDATE search_progress SET position = position"))
+    assert moved(large, tmp_path / "target.db", idle).tables["agent_logs"].rows == 8_001
+
+
+def test_what_somebody_has_altered_on_the_way_is_no_store(large: Path, url: str) -> None:
+    def alter() -> None:
+        with plainly_connected(url) as connection:
+            connection.execute("UPDATE agent_logs SET message = 'altered' WHERE id = 1")
+
+    with pytest.raises(DatabaseCorrupt, match="of agent_logs, not all rows arrived"):
+        moved(large, url, once(alter, after=0.5))
+    with pytest.raises(SchemaDrift):
+        asyncio.run(told(url))
+    assert moved(large, url).tables["agent_logs"].rows == 8_001
+    assert asyncio.run(told(url)) == asyncio.run(told(large))
+
+
+def test_of_two_at_once_one_fills_the_database(large: Path, url: str) -> None:
+    async def both() -> list[Any]:
+        other = list[asyncio.Future[Any]]()
+
+        def begin_another() -> None:
+            other.append(asyncio.ensure_future(transfer(Database.open(large, create=False), url)))
+
+        first = asyncio.ensure_future(transfer(Database.open(large, create=False), url, once(begin_another)))
+        await asyncio.wait([first])
+        return await asyncio.gather(first, *other, return_exceptions=True)
+
+    assert sorted(type(result).__name__ for result in asyncio.run(both())) in (
+        ["AlreadyExists", "Transferred"],
+        ["DatabaseBusy", "Transferred"],
+    )
+    assert asyncio.run(told(url)) == asyncio.run(told(large))
+
+
+# What it knows of the schema
+
+
+def test_every_column_of_every_table_is_moved_or_follows_from_others() -> None:
+    """On both engines; what is derived is made anew."""
+    derived = {"schema_version", "changes", "search_progress", "prompt_documents"}
+    schema = re.sub(r"--[^\n]*", "", whole_schema())
+    made = {name: body for name, body in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\)", schema, re.DOTALL)}
+    assert set(made) - derived == {layout.table for layout in LAYOUTS}
+    for layout in LAYOUTS:
+        added = re.findall(rf"ALTER TABLE {layout.table} ADD COLUMN (\w+)", schema)
+        columns = re.findall(r"^    ([a-z_0-9]+) [A-Z]", made[layout.table], re.MULTILINE)
+        kept = [name for name in (*columns, *added) if (layout.table, name) != ("sessions", "status")]
+        assert sorted(kept) == sorted(layout.names)
+
+
+def test_the_file_for_pgloader_names_every_table_that_is_one_on_both_sides() -> None:
+    script = (project_files() / "schema" / "postgres" / "pgloader.load").read_text("utf-8")
+    _, _, listed = script.partition("INCLUDING ONLY TABLE NAMES LIKE")
+    names = re.findall(r"'(\w+)'", listed.partition("AFTER LOAD")[0])
+    tables = set(re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", whole_schema("postgres")))
+    assert sorted(names) == sorted(tables & {layout.table for layout in LAYOUTS})
+    searched = [name for name in tables if name.endswith("_search")]
+    assert [name for name in searched if f"ALTER TABLE {name} ADD FOREIGN KEY" not in script] == []

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import orjson
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.ingest.merging import is_read, is_same, merged_agent, merged_log, merged_prompt
+from tac_orchestrator.ingest.turns import Turns, in_turn
 from tac_orchestrator.models import AgentType, dump_json, storable
 from tac_orchestrator.queries import FREE_TEXT
 from tac_orchestrator.redaction import Redactor, redactor
@@ -63,12 +62,9 @@ class Report:
         return self.agents + self.prompts + self.agent_logs
 
 
-def turns(database: Database) -> asyncio.Lock:
-    """For whoever adds to rows of which others tell as well, so that nobody else does between the reading and the writing."""
-    return _TURNS.setdefault(database, asyncio.Lock())
-
-
-_TURNS: WeakKeyDictionary[Database, asyncio.Lock] = WeakKeyDictionary()
+def _claude_sessions(batch: Batch) -> set[str]:
+    contexts: list[Values] = [row.get("context") or {} for row in batch.agents]
+    return {context["claude_session"] for context in contexts if context.get("claude_session")}
 
 
 def leased(agents: Iterable[Values], lease_id: str | None) -> list[Values]:
@@ -81,7 +77,7 @@ class Intake:
 
     def __init__(self, database: Database) -> None:
         self.lease_id: str | None = None
-        self._turns = turns(database)
+        self._database = database
         self._sources = database.sources
         self._kinds = database.orchestrator_agents
         self._redactor = redactor() if database.settings.redact else None
@@ -112,17 +108,21 @@ class Intake:
             [secrets.clean("agents", row["id"], row) for row in agents],
             [secrets.clean("prompts", row["id"], row) for row in batch.prompts],
             [secrets.clean("agent_logs", row["source_key"], row) for row in batch.agent_logs],
+            batch.files,
+            batch.renamed,
         )
-        async with self._turns:
-            return await self._store(clean, batch, secrets)
+        return await in_turn(self._database, _claude_sessions(clean), lambda turns: self._store(clean, secrets, turns))
 
-    async def _store(self, clean: Batch, batch: Batch, secrets: Scrubbing) -> Stored:
-        is_new = not await self._sources.known_agents(row["id"] for row in clean.agents[:1])
+    async def _store(self, batch: Batch, secrets: Scrubbing, turns: Turns) -> Stored:
+        is_new = not await self._sources.known_agents(row["id"] for row in batch.agents[:1])
         known = await self._sources.known_agents(batch.renamed)
         renamed = {id: new for id, new in batch.renamed.items() if id in known}
-        news = await self._changed(clean, renamed)
+        news = await self._changed(batch, renamed)
         changed = replace(news, agents=leased(news.agents, self.lease_id), files=batch.files, renamed=renamed)
-        await self._sources.save(changed, secrets.of(changed))
+        if changed.row_count or changed.renamed or changed.files:
+            async with self._database.transaction() as transaction:
+                await transaction.spans.take_turns(turns if changed.row_count or changed.renamed else {})
+                await transaction.sources.save(changed, secrets.of(changed))
         return Stored(changed, is_new)
 
     def _with_kind(self, row: Values) -> Values:

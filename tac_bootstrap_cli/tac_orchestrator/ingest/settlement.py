@@ -12,7 +12,7 @@ from typing import Any
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.ingest.identity import row_id
-from tac_orchestrator.ingest.intake import turns
+from tac_orchestrator.ingest.turns import Turns, in_turn
 from tac_orchestrator.models import Agent, eight_places
 from tac_orchestrator.tables.base import MAX_PAGE
 from tac_orchestrator.tables.sources import Batch, Values
@@ -34,11 +34,11 @@ async def settle_reported(database: Database, main_ids: Iterable[str]) -> None:
 
 async def settle(database: Database, main_id: str) -> None:
     """Make the rest of a session right, whose own agent has this id. What the process reported is in that agent's context."""
-    async with turns(database):
-        await _settle(database, main_id)
+    session = ((await database.agents.get(main_id)).context or {}).get("claude_session")
+    await in_turn(database, [session] if isinstance(session, str) else [], lambda turns: _settle(database, main_id, turns))
 
 
-async def _settle(database: Database, main_id: str) -> None:
+async def _settle(database: Database, main_id: str, turns: Turns) -> None:
     main = await database.agents.get(main_id)
     reported: Values = (main.context or {}).get("reported") or {}
     key = row_id("cc", "rest", main.id)
@@ -46,9 +46,13 @@ async def _settle(database: Database, main_id: str) -> None:
     rest = await _rest(database, main, key, reported) if isinstance(reported.get("total_cost_usd"), (int, float)) else {}
     if rest:
         if known is None or any(known[name] != value for name, value in rest.items()):
-            await database.sources.save(Batch(prompts=[{**_row(main, key), **rest}]), {})
+            async with database.transaction() as transaction:
+                await transaction.spans.take_turns(turns)
+                await transaction.sources.save(Batch(prompts=[{**_row(main, key), **rest}]), {})
     elif known is not None:
-        await database.prompts.delete(key)
+        async with database.transaction() as transaction:
+            await transaction.spans.take_turns(turns)
+            await transaction.prompts.delete(key)
 
 
 async def _rest(database: Database, main: Agent, key: str, reported: Values) -> Values:

@@ -23,6 +23,18 @@ WHERE (SELECT COUNT(*) FROM spans WHERE trace_id = told.column1) = told.column2
 SELECT 1 AS is_all FROM (VALUES (CAST(:response_id AS TEXT), CAST(:span_count AS INTEGER))) AS told
 WHERE (SELECT COUNT(*) FROM spans WHERE response_id = told.column1) = told.column2
 
+-- turns --
+-- Who has written to some sessions last.
+SELECT spans.trace_id, spans.span_id AS turn, spans.parent_span_id AS taken_by
+FROM (VALUES (:trace_id)) AS wanted JOIN spans ON spans.trace_id = wanted.column1
+
+-- take_turn --
+-- Finds nothing to do if somebody has written since.
+INSERT INTO spans (trace_id, span_id, parent_span_id, details, received_at)
+VALUES (:trace_id, 'turn', :parent_span_id, '{}', :received_at)
+ON CONFLICT (trace_id, span_id) DO UPDATE SET parent_span_id = excluded.parent_span_id, received_at = excluded.received_at
+WHERE spans.parent_span_id = :taken_by
+
 -- save --
 INSERT INTO spans (trace_id, span_id, parent_span_id, response_id, details, received_at)
 VALUES (:trace_id, :span_id, :parent_span_id, :response_id, :details, :received_at)

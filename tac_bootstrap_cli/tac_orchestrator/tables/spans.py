@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tac_orchestrator.engines.base import Engine, RawRow, Statement
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.models import JsonObject, Name, Row, SystemLog, Time
-from tac_orchestrator.tables.base import PIECE, Page, Sink, Table, now
+from tac_orchestrator.tables.base import PIECE, Page, Sink, Table, new_id, now
 
 Droppable = Literal["agents", "prompts", "agent_logs", "system_logs"]
 
@@ -20,6 +20,10 @@ _DROPS: Mapping[Droppable, str] = {
     "system_logs": "drop_system_log",
     "agents": "drop_agent",  # last: what it owns goes with it
 }
+
+
+_TURN = "turn:"
+"""Before the name of a session: what stands for a trace, so that it goes when it is old."""
 
 
 class WrittenMeanwhile(OrchestratorError):
@@ -70,6 +74,19 @@ class Spans(Table[SpanRecord]):
     async def sizes(self, trace_ids: Iterable[str]) -> dict[str, int]:
         """How many records there are of these traces, where there are any."""
         return {raw["trace_id"]: raw["span_count"] for raw in await self._found("sizes", trace_ids)}
+
+    async def turns(self, sessions: Iterable[str]) -> dict[str, str]:
+        """Who has written last to the rows of these sessions, of which many may tell."""
+        names = {f"{_TURN}{session}": session for session in sessions}
+        found = {raw["trace_id"]: raw["taken_by"] for raw in await self._found("turns", names)}
+        return {session: found.get(name, "") for name, session in names.items()}
+
+    async def take_turns(self, turns: Mapping[str, str]) -> None:
+        """Nothing of the transaction is done if somebody else has written to these sessions since: WrittenMeanwhile, then."""
+        busy = WrittenMeanwhile("The session was written to since it was read.")
+        for session, taken_by in sorted(turns.items()):
+            values = {"trace_id": f"{_TURN}{session}", "parent_span_id": new_id(), "received_at": now(), "taken_by": taken_by}
+            await self._write(self._statement("take_turn", values, missing=busy))
 
     async def traces_of(self, response_ids: Iterable[str]) -> set[tuple[str, str]]:
         """These answers, each with the traces in which it appears."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import subprocess
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +177,12 @@ from tac_orchestrator import Database
 from tests.ingest.channels import Run
 
 
-async def main(store, folder, name):
+async def main(store, folder, name, *channels):
     run = Run(name, Path(folder))
     async with Database.open(store) as db:
-        for step in run.steps("telemetry", "transcripts", "stream"):
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for step in run.interleaved(1) if channels == ("telemetry",) else run.steps(*channels):
             print(step.channel, flush=True)
             await run.tell(db, [step])
 
@@ -187,12 +191,45 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+def telling(store: Path, folder: Path, name: str, *channels: str) -> subprocess.Popen[str]:
+    """A process that tells of a run once its input says so."""
+    folder.mkdir()
+    return start(TELLING, store, folder, name, *channels, cwd=Path(__file__).parents[2])
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("now\n")
+    process.stdin.flush()
+
+
+async def test_each_channel_may_come_from_a_process_of_its_own(path: Path, other: Database, tmp_path: Path) -> None:
+    channels = ("telemetry", "transcripts", "stream", "hooks")
+    async with Database.open(path):
+        pass
+    with ExitStack() as stack:
+        processes = [stack.enter_context(telling(path, tmp_path / channel, SUBAGENTS, channel)) for channel in channels]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            begin(process)
+        assert [process.communicate()[1] for process in processes] == [""] * len(channels)
+
+    run = Run(SUBAGENTS, tmp_path)
+    await run.tell(other, run.steps(*channels))
+    async with Database.open(path) as db:
+        rows = await contents(db)
+    as_expected(rows, SUBAGENTS)
+    assert rows == await contents(other)
+
+
 @pytest.mark.parametrize("channel", ["transcripts", "stream"])
 async def test_whoever_is_killed_in_the_middle_leaves_what_the_next_one_completes(
     path: Path, other: Database, channel: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "killed").mkdir()
-    with start(TELLING, path, tmp_path / "killed", ASYNC, cwd=Path(__file__).parents[2]) as process:
+    with telling(path, tmp_path / "killed", ASYNC, "telemetry", "transcripts", "stream") as process:
+        begin(process)
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == channel:

@@ -8,11 +8,9 @@ written together with the records. Requests that come meanwhile are taken togeth
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,7 +18,7 @@ from weakref import WeakKeyDictionary
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidRecord
 from tac_orchestrator.ingest.identity import row_id
-from tac_orchestrator.ingest.intake import Scrubbing, leased, turns
+from tac_orchestrator.ingest.intake import Scrubbing, leased
 from tac_orchestrator.ingest.merging import is_same
 from tac_orchestrator.ingest.otel.changing import RowChange, carried_rows, merged_row
 from tac_orchestrator.ingest.otel.classify import read_record, read_span
@@ -35,16 +33,13 @@ from tac_orchestrator.ingest.otel.rows import Derived, Home, derive
 from tac_orchestrator.ingest.otel.telling import Known, Links, Told, answers_in, beyond
 from tac_orchestrator.ingest.otel.wire import Body, Records
 from tac_orchestrator.ingest.settlement import settle_reported
+from tac_orchestrator.ingest.turns import Turns, in_turn
 from tac_orchestrator.redaction import redactor
 from tac_orchestrator.tables.sources import Batch, Values
-from tac_orchestrator.tables.spans import WrittenMeanwhile
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# For how long it is tried to write to traces to which another process writes as well.
-_PATIENCE_S = 60.0
-_LONGEST_STEP_S = 0.1
 _TOGETHER = 4096
 _FEW = 64  # records that are thought about at once, where others wait for the event loop to go on
 
@@ -199,12 +194,10 @@ class OtlpIntake:
         return left_out
 
     async def _store_piece(self, readings: list[Reading]) -> set[Place]:
-        """Of sessions of Claude Code, transcripts, streams and hooks may tell at the same moment."""
         told = Told(readings)
         left_out = told.leave_out(await self._full_traces(told.traces))
-        async with turns(self._database) if told.is_of_claude else nullcontext():
-            left_out |= await self._store_told(told)
-        await settle_reported(self._database, [row_id("cc", session, "main") for session in told.claude_sessions])
+        left_out |= await in_turn(self._database, told.sessions, lambda turns: self._attempt(told, turns))
+        await settle_reported(self._database, [row_id("cc", session, "main") for session in told.sessions])
 
         return left_out
 
@@ -213,18 +206,13 @@ class OtlpIntake:
         sizes = await self._database.spans.sizes(key for key in traces if self._memory.get(key) is None)
         return {key for key, size in sizes.items() if size >= self._most}
 
-    async def _store_told(self, told: Told) -> set[Place]:
-        patience_ends = time.monotonic() + _PATIENCE_S
-        while True:
-            known = await self._known(told)
-            try:
-                return await self._write(told, known)
-            except BaseException as error:
-                self._memory.forget(known.facts)
-                if not isinstance(error, WrittenMeanwhile) or time.monotonic() > patience_ends:
-                    raise
-                # Another process writes to the same traces: once more, with what it wrote, and not in step with it.
-                await asyncio.sleep(random.uniform(0, _LONGEST_STEP_S))  # noqa: S311 - keeps no secret
+    async def _attempt(self, told: Told, turns: Turns) -> set[Place]:
+        known = await self._known(told)
+        try:
+            return await self._write(told, known, turns)
+        except BaseException:
+            self._memory.forget(known.facts)
+            raise
 
     async def _known(self, told: Told) -> Known:
         """All records of the traces that these belong to, and of those that tell of the same answers."""
@@ -246,7 +234,7 @@ class OtlpIntake:
             answers = set[str]()
         return Known(facts, links.linked, told)
 
-    async def _write(self, told: Told, known: Known) -> set[Place]:
+    async def _write(self, told: Told, known: Known, turns: Turns) -> set[Place]:
         fresh = told.news(known)
         left_out = beyond(fresh, known, self._most)
         fresh = {place: one for place, one in fresh.items() if place not in left_out} if left_out else fresh
@@ -260,6 +248,7 @@ class OtlpIntake:
         rows = [as_row(one) for one in fresh.values() if one.trace_id != NO_TRACE]
         async with self._database.transaction() as transaction:
             await transaction.spans.check(known.trace_counts, known.answer_counts)
+            await transaction.spans.take_turns(turns if batch.row_count or change.gone else {})
             await transaction.sources.save(batch, secrets.of(batch))
             await transaction.spans.save_system_logs(system_logs, Counter())
             await transaction.spans.drop(change.gone)

@@ -14,6 +14,8 @@ from tac_orchestrator.ingest.otel.facts import Facts, Reading
 from tac_orchestrator.ingest.otel.forest import Place, place_of
 from tac_orchestrator.models import storable
 
+_CLAUDE_CODE = "cc:"
+
 
 class Names:
     """The names of rows, by what telemetry calls them."""
@@ -32,13 +34,14 @@ def is_name(one: Facts) -> bool:
     return one.kind == "name"
 
 
-def is_of_claude(one: Facts) -> bool:
-    return one.trace_id.startswith("cc:")
-
-
 def trace_of(session_id: str) -> str:
     """The tree in which all of a session stands."""
-    return f"cc:{named(storable(session_id))}"
+    return f"{_CLAUDE_CODE}{named(storable(session_id))}"
+
+
+def session_of(trace_id: str) -> str | None:
+    """The session of Claude Code whose tree it is, if it is one's."""
+    return trace_id.removeprefix(_CLAUDE_CODE) if trace_id.startswith(_CLAUDE_CODE) else None
 
 
 def name_readings(trace_id: str, names: Mapping[str, str]) -> list[Reading]:

@@ -9,7 +9,7 @@ from tac_orchestrator.ingest.otel.changing import longer_texts
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
 from tac_orchestrator.ingest.otel.facts import Facts, Reading, Texts, as_row
 from tac_orchestrator.ingest.otel.forest import Place, place_of
-from tac_orchestrator.ingest.otel.naming import is_name, is_of_claude
+from tac_orchestrator.ingest.otel.naming import is_name, session_of
 from tac_orchestrator.models import dump_json
 
 
@@ -26,9 +26,8 @@ class Told:
         self._note_traces()
 
     def _note_traces(self) -> None:
-        self.is_of_claude = any(map(is_of_claude, self.facts.values()))
-        self.claude_sessions = sorted({one.session for one in self.facts.values() if one.session and is_of_claude(one)})
         self.traces = sorted({trace_id for trace_id, _ in self.facts if trace_id != NO_TRACE})
+        self.sessions = [session for trace_id in self.traces if (session := session_of(trace_id)) is not None]
 
         self.answers: dict[str, set[str]] = {}
         for (trace_id, _), one in self.facts.items():

@@ -66,6 +66,10 @@ class Unit:
     error: Exception | None = field(default=None, kw_only=True)
 
 
+def nothing() -> None:
+    """There is nothing to do meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """A word or a phrase that is looked for, or, as a prefix, the words that begin so."""
@@ -287,8 +291,12 @@ class Engine(Protocol):
         """Copy the whole database to a file beside it. None where that is not a matter of files."""
         ...
 
-    def commit(self, units: Sequence[Unit]) -> None:
-        """Commit the units, and leave in each what it did or why it failed."""
+    def commit(self, units: Sequence[Unit], meanwhile: Callable[[], None] = nothing) -> None:
+        """Commit the units, and leave in each what it did or why it failed.
+
+        `meanwhile` is called, if nothing fails before, when the rest is the database's own work: whom it wakes finds the
+        interpreter free.
+        """
         ...
 
     def stop_writing(self) -> None: ...

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View
+from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View, nothing
 from tac_orchestrator.engines.postgres import installation, maintenance, transfers
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.connections import open_plain
@@ -38,11 +38,12 @@ T = TypeVar("T")
 class PostgresEngine:
     """See `engines.base.Engine`."""
 
+    codec = PostgresCodec()
+
     def __init__(self, url: str, settings: Settings) -> None:
         self.path = None
         self.address = Address.of(url)
         self.target = self.address.target
-        self.codec = PostgresCodec()
         self._settings = settings
         self._stages: dict[tuple[str, ...], list[dict[str, str]]] = {}
         self._writing = Writing(self.address, settings)
@@ -99,7 +100,8 @@ class PostgresEngine:
     def snapshot(self, name: str) -> None:
         """Each migration is one transaction, which leaves nothing half done. Who wants a copy has the server's own ways."""
 
-    def commit(self, units: Sequence[Unit]) -> None:
+    def commit(self, units: Sequence[Unit], meanwhile: Callable[[], None] = nothing) -> None:
+        meanwhile()
         self._writing.commit(units)
 
     def stop_writing(self) -> None:

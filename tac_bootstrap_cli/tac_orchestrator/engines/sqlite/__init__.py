@@ -6,13 +6,13 @@ Its limits: one writer at a time over all processes (they queue, see `turns`), a
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View
+from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View, nothing
 from tac_orchestrator.engines.new_files import create_private
 from tac_orchestrator.engines.sqlite import backups, diagnosis, files, installation, maintenance, transfers
 from tac_orchestrator.engines.sqlite.backups import backup
@@ -34,10 +34,11 @@ __all__ = ["SqliteEngine"]
 class SqliteEngine:
     """See `engines.base.Engine`."""
 
+    codec = SqliteCodec()
+
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path.absolute()
         self.target = str(self.path)
-        self.codec = SqliteCodec()
         self._settings = settings
         self._turns = Turns(self.path, settings.busy_timeout_s)
         self._writer: sqlite.Connection | None = None
@@ -100,13 +101,13 @@ class SqliteEngine:
         with self._translating():
             backup(self.path, copy, self._settings)
 
-    def commit(self, units: Sequence[Unit]) -> None:
+    def commit(self, units: Sequence[Unit], meanwhile: Callable[[], None] = nothing) -> None:
         try:
             self._turns.begin()
             try:
                 if self._writer is None:
                     self._writer = open_writer(self.path, self._settings)
-                commit(self._writer, units, self.target)
+                commit(self._writer, units, self.target, meanwhile)
             finally:
                 self._turns.end()
         except (DatabaseBusy, sqlite.Error, OSError) as error:

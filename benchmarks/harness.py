@@ -60,7 +60,7 @@ def _details(place: int) -> dict[str, Any]:
     return details
 
 
-def settings(path: Path) -> Settings:
+def settings(path: Path | str) -> Settings:
     """Those of a user who has set nothing, whatever the environment says."""
     return Settings(database=str(path))
 

@@ -49,7 +49,7 @@ FEWEST = 200
 
 
 @asynccontextmanager
-async def running_agent(path: Path) -> AsyncGenerator[tuple[Database, AgentRun]]:
+async def running_agent(path: Path | str) -> AsyncGenerator[tuple[Database, AgentRun]]:
     async with Database(settings(path)) as database:
         kind = await database.orchestrator_agents.register("builder", agent_type="builder")
         async with database.agents.run(kind, session_id="benchmark") as agent:

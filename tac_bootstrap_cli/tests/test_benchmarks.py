@@ -26,6 +26,11 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         ("startup", ["tac-orch --help, ms", "first use: open, write, close, ms"]),
         ("ingest", ["until visible, /s: HTTP, one trace", "until visible, /s: in-process, traces of 49 spans"]),
         ("server", ["server: a page of 50 sessions, ms", "server: a session of 1021 spans, ms", "the last of 100 listeners"]),
+        pytest.param(
+            "postgres",
+            ["PostgreSQL: awaited logs, 64 tasks, /s", "PostgreSQL: bulk logs, /s", "PostgreSQL: bulk prompts, /s"],
+            marks=pytest.mark.long,
+        ),
         ("page", ["page: first view, the list of sessions, ms", "while one scrolls through its logs, ms", "commit to pixel"]),
     ],
 )

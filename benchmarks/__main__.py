@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import ingest, page, postgres, processes, reads, server, startup, writes
+from benchmarks import ingest, page, postgres, processes, reads, server, startup, transfer, writes
 from benchmarks.harness import FULL, HEADER, SMALL, TINY, Line, Size, print_surroundings, print_table, temporary_folder
 
 Part = Callable[[Size, Path], list[Line]]
@@ -64,6 +64,7 @@ def _parts(folder: Path | None, only: str) -> dict[str, Part]:
     return {
         "writes": writes.measure,
         "postgres": postgres.measure,
+        "transfer": transfer.measure,
         "processes": processes.measure,
         "startup": startup.measure,
         "server": serve,

@@ -46,23 +46,20 @@ def prepare(engine: Engine, *, create: bool = True) -> Path | None:
 def begin_to_fill(engine: Engine) -> None:
     """Make a database with tables and without rows, which nobody can open before it is filled.
 
-    One that somebody has begun to fill stays as it is. Raises AlreadyExists if there is one that holds something.
+    One that somebody has begun to fill stays as it is. Raises AlreadyExists if there is another one, be it without rows: who
+    has it open would write beside us.
     """
     if engine.inspect() is None:
         engine.create()
     with engine.install() as installation:
         found = installation.inspect()
-        is_begun = UNFINISHED in found.objects
-        if is_begun and found.version != len(engine.migrations()):
-            raise SchemaDrift(
-                engine.target, "another version has begun to fill it", hint="Delete this database, or use that version."
-            )
-        if not is_begun and (found.holds_data or version_of(engine, found) not in {0, len(engine.migrations())}):
-            raise AlreadyExists("store", engine.target, hint="Name a new file, or a database that has no tables yet.")
         if found.is_empty:
             _take_a_step(engine, installation, 0)
-        if not is_begun:
             installation.mark()
+        elif UNFINISHED not in found.objects:
+            raise AlreadyExists("database", engine.target, hint="Name a new file, or a database that has no tables yet.")
+        elif found.version != len(engine.migrations()):
+            raise SchemaDrift(engine.target, "another version has begun to fill it", hint="Delete it, or use that version.")
 
 
 def present_version(engine: Engine) -> int:

@@ -31,6 +31,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
             ["PostgreSQL: awaited logs, 64 tasks, /s", "PostgreSQL: bulk logs, /s", "PostgreSQL: bulk prompts, /s"],
             marks=pytest.mark.long,
         ),
+        pytest.param("transfer", ["transfer: logs to PostgreSQL, /s", "transfer: logs to a file, /s"], marks=pytest.mark.long),
         ("page", ["page: first view, the list of sessions, ms", "while one scrolls through its logs, ms", "commit to pixel"]),
     ],
 )

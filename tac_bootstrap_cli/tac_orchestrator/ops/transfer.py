@@ -50,10 +50,10 @@ class _Findings:
 
 
 async def transfer(db: Database, target: str | Path, progress: Progress | None = None) -> Transferred:
-    """Move all rows to the store at `target`: a new file, or a database of PostgreSQL that has no rows yet.
+    """Move all rows to `target`: a new file, or a database of PostgreSQL that has no tables yet.
 
     The source is not written to, and nobody else should write to it meanwhile: raises DatabaseBusy if somebody has. Raises
-    AlreadyExists if the target holds something, DatabaseCorrupt if what arrived there is not what was sent.
+    AlreadyExists if the target is something, DatabaseCorrupt if what arrived there is not what was sent.
     """
     other = Database(db.settings.at(target)).engine
     return await off_the_loop(lambda report: _transfer(db.engine, other, report), progress)

@@ -21,8 +21,8 @@ from tac_orchestrator import (
     Database,
     DatabaseBusy,
     DatabaseCorrupt,
-    DatabaseReadOnly,
     DatabaseUnavailable,
+    MigrationFailed,
     NotFound,
     SchemaDrift,
 )
@@ -55,11 +55,17 @@ def server() -> Generator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def url(server: Cluster) -> Generator[str]:
+@contextmanager
+def new_place(server: Cluster) -> Generator[str]:
     """Where no database is yet."""
     yield server.url(NAME)
     server.sql(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+
+
+@pytest.fixture
+def url(server: Cluster) -> Generator[str]:
+    with new_place(server) as found:
+        yield found
 
 
 def moved(source: Path | str, target: Path | str, progress: Any = None) -> Transferred:
@@ -165,7 +171,7 @@ def test_what_was_moved_there_and_back_is_what_it_was(
 ) -> None:
     folder = tmp_path_factory.mktemp("odd")
     asyncio.run(record(folder / "source.db", rows))
-    with server.new_database() as url:
+    with new_place(server) as url:
         there = moved(folder / "source.db", url)
         back = moved(url, folder / "back.db")
         assert there.misfits == back.misfits == ()
@@ -407,9 +413,16 @@ def test_a_store_is_not_moved_to_itself(store: Path) -> None:
 def test_tables_of_somebody_else_are_left_alone(store: Path, server: Cluster, url: str) -> None:
     server.sql(f"CREATE DATABASE {NAME}")
     server.sql("CREATE TABLE agents (id TEXT)", database=NAME)
-    with pytest.raises(SchemaDrift):
+    with pytest.raises(AlreadyExists):
         moved(store, url)
     assert [row["relname"] for row in server.sql("SELECT relname FROM pg_stat_user_tables", database=NAME)] == ["agents"]
+
+
+def test_a_store_without_rows_may_be_open_and_is_left_alone(store: Path, tmp_path: Path) -> None:
+    asyncio.run(_made(tmp_path / "target.db"))
+    with pytest.raises(AlreadyExists):
+        moved(store, tmp_path / "target.db")
+    assert asyncio.run(told(tmp_path / "target.db"))["agents"] == []
 
 
 def test_a_new_file_is_private(store: Path, tmp_path: Path) -> None:
@@ -435,11 +448,11 @@ def test_a_server_that_is_not_there_or_lets_nobody_in_is_told_without_the_passwo
         server.sql("DROP ROLE locked")
 
 
-def test_who_does_not_own_the_tables_is_told(store: Path, server: Cluster, url: str) -> None:
-    asyncio.run(_made(url))
+def test_who_may_not_make_tables_is_told(store: Path, server: Cluster, url: str) -> None:
+    server.sql(f"CREATE DATABASE {NAME}")
     server.sql("CREATE ROLE guest LOGIN")
     try:
-        with pytest.raises(DatabaseReadOnly):
+        with pytest.raises(MigrationFailed, match="permission denied"):
             moved(store, url.replace("postgres@", "guest@"))
     finally:
         server.sql("DROP ROLE guest")

@@ -29,6 +29,8 @@ _NUMBERED = ("agent_logs", "system_logs")
 # What the rows of a view are kept in.
 _BEHIND = {"sessions": ("session_starts", "session_totals"), "daily_usage": ("daily_totals",)}
 
+# One side waits while the other one works.
+_NO_HURRY = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0"
 _SNAPSHOT = "SELECT pg_current_snapshot()::TEXT"
 _NUMBER = "SELECT last_value FROM pg_sequences WHERE schemaname = current_schema() AND sequencename = $1 || '_id_seq'"
 
@@ -207,6 +209,8 @@ def _opened(address: Address, settings: Settings, count: int) -> Generator[tuple
 
 async def _open(address: Address, settings: Settings) -> Connection:
     try:
-        return await open_plain(address, settings)
+        connection = await open_plain(address, settings)
+        await connection.execute(_NO_HURRY)
+        return connection
     except FAILURES as error:
         raise translated(error, address.target) from error

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -31,6 +32,8 @@ FIRST_VIEW, OPENED, FRAME, PIXEL = Budget(1000, " ms"), Budget(1500, " ms"), Bud
 AGENTS, PROMPTS_EACH, LOGS_EACH = 2000, 5, 50
 WIDE = 20
 """So many agents are started by each that starts any."""
+
+RUNNING = 50
 
 SESSION = "vast"
 FIRST_LOG = "the newest log"
@@ -90,8 +93,17 @@ async def _make_session(path: Path, agents: int) -> None:
 
 
 async def _agent(db: Database, kind_id: str, ids: list[str], number: int) -> None:
-    parent = ids[(number - 1) // WIDE] if number else None
-    await db.agents.create(kind_id, SESSION, id=ids[number], parent_agent_id=parent, status="executing")
+    """They begin one after the other, and one in RUNNING goes on."""
+    began = datetime.now(UTC) - timedelta(hours=1) + timedelta(seconds=number)
+    await db.agents.create(
+        kind_id,
+        SESSION,
+        id=ids[number],
+        parent_agent_id=ids[(number - 1) // WIDE] if number else None,
+        status="completed" if number % RUNNING else "executing",
+        started_at=began,
+        completed_at=began + timedelta(minutes=5) if number % RUNNING else None,
+    )
 
 
 @asynccontextmanager

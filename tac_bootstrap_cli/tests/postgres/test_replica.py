@@ -195,6 +195,15 @@ async def test_a_new_connection_does_not_go_back_in_time(
             assert [one.id for one in await db.agents.list()] == [agent.id]
 
 
+async def test_a_replica_that_stands_still_is_found_out(
+    primary: Cluster, replica: Cluster, db: Database, other: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_TRUSTED_FOR_S", 0.0)
+    async with lag(primary, replica):
+        agent = await make_agent(other)
+        assert [one.id for one in await db.agents.list()] == [agent.id]
+
+
 # When it is gone
 
 

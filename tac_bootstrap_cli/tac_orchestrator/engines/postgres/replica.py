@@ -44,15 +44,16 @@ T = TypeVar("T")
 
 _LOG = logging.getLogger("tac_orchestrator")
 
-_SHOWN = re.compile(
-    r"\w+\.list\b|sessions\.(?:matching|totals|tree)|orchestrator_agents\.usage|usage\.|figures\.|search\.find_"
-)
+_SHOWN = re.compile(r"\w+\.list\b|sessions\.(?:totals|tree)|orchestrator_agents\.usage|usage\.|figures\.|search\.find_")
 
 # Somebody waits for an answer that the other server could give: rather not for long, and rather not often.
 _CONNECT_PATIENCE_S = 3.0
 _CATCH_UP_PATIENCE_S = 1.0
 _LOOK_EVERY_S = 0.02
 _LEFT_ALONE_S = 30.0
+
+# One that has lost its primary looks as well as ever: it is compared again after a while.
+_TRUSTED_FOR_S = 30.0
 
 _PLACE = """
     SELECT
@@ -89,7 +90,6 @@ class Replica:
         self._address = replace(address, connect_timeout_s=min(address.connect_timeout_s, _CONNECT_PATIENCE_S))
         self._settings = settings
         self._primary = primary
-        self._last_commit = last_commit
         self._told = 0
         self._readers = _ReplicaReaders(self._address, settings, primary, lambda: (last_commit(), str(self._told)))
         self._ask_again_at = 0.0
@@ -166,6 +166,7 @@ class _ReplicaReaders(Readers):
         self._primary = primary
         self._wanted = wanted
         self._known: WeakKeyDictionary[Any, tuple[str | None, str]] = WeakKeyDictionary()
+        self._compared_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
     async def _open(self) -> Connection:
         """As new as the primary was when it was asked for: who is led from one server to another does not go back in time."""
@@ -178,6 +179,8 @@ class _ReplicaReaders(Readers):
         return connection
 
     async def _prepare(self, connection: Connection) -> None:
+        if time.monotonic() - self._compared_at[connection] > _TRUSTED_FOR_S:
+            await self._catch_up(connection)
         wanted = self._wanted()
         if self._known.get(connection) != wanted:
             if not await connection.fetchval(_HAS, *wanted):
@@ -185,13 +188,19 @@ class _ReplicaReaders(Readers):
             self._known[connection] = wanted
 
     async def _catch_up(self, connection: Connection) -> None:
+        primary = await self._place_of_primary()
+        if primary is not None:
+            _refuse_stranger(await connection.fetchrow(_PLACE), primary, self._address)
+            if not await _has_caught_up(connection, primary):
+                raise DatabaseUnavailable(self._address.target, "this replica lags behind", hint=_LAG_REMEDY)
+        self._compared_at[connection] = time.monotonic()
+
+    async def _place_of_primary(self) -> RawRow | None:
+        """None while nobody is there to compare with: what the replica has is all that there is."""
         try:
-            primary = await self._primary.row(_PLACE)
+            return await self._primary.row(_PLACE)
         except DatabaseUnavailable:
-            return  # what the replica has is all that there is
-        _refuse_stranger(await connection.fetchrow(_PLACE), primary, self._address)
-        if not await _has_caught_up(connection, primary):
-            raise DatabaseUnavailable(self._address.target, "this replica lags behind", hint=_LAG_REMEDY)
+            return None
 
 
 def _refuse_stranger(replica: RawRow, primary: RawRow, address: Address) -> None:

@@ -22,6 +22,9 @@ _DROPS: Mapping[Droppable, str] = {
 }
 
 
+MOST_TELLERS = 32
+"""So many records may tell of one answer: a few instrumentations of a few programs do."""
+
 _TURN = "turn:"
 """Before the name of a session: what stands for a trace, so that it goes when it is old."""
 
@@ -91,6 +94,10 @@ class Spans(Table[SpanRecord]):
     async def traces_of(self, response_ids: Iterable[str]) -> set[tuple[str, str]]:
         """These answers, each with the traces in which it appears."""
         return {(raw["response_id"], raw["trace_id"]) for raw in await self._found("traces_of", response_ids)}
+
+    async def common(self, response_ids: Iterable[str]) -> set[str]:
+        """Those of these names that more than MOST_TELLERS records give to an answer."""
+        return {raw["response_id"] for raw in await self._found("common", response_ids)}
 
     async def check(self, traces: Mapping[str, int], answers: Mapping[str, int]) -> None:
         """Nothing of the transaction is done if these are no longer as many records as there are: WrittenMeanwhile, then."""

@@ -30,7 +30,7 @@ from tac_orchestrator.ingest.otel.memory import LARGE, Memory, Trace
 from tac_orchestrator.ingest.otel.naming import name_readings, trace_of
 from tac_orchestrator.ingest.otel.protobuf import read_protobuf
 from tac_orchestrator.ingest.otel.rows import Derived, Home, derive
-from tac_orchestrator.ingest.otel.telling import Known, Links, Told, answers_in, beyond
+from tac_orchestrator.ingest.otel.telling import Known, Links, Told, answers_in, beyond, common_with, unnamed
 from tac_orchestrator.ingest.otel.wire import Body, Records
 from tac_orchestrator.ingest.settlement import settle_reported
 from tac_orchestrator.ingest.turns import Turns, in_turn
@@ -216,30 +216,41 @@ class OtlpIntake:
 
     async def _known(self, told: Told) -> Known:
         """All records of the traces that these belong to, and of those that tell of the same answers."""
-        spans, facts, links = self._database.spans, dict[str, Mapping[Place, Facts]](), Links(told.answers)
+        spans, facts, links = self._database.spans, dict[str, Mapping[Place, Facts]](), Links()
         wanted, answers = set(told.traces), set(told.answers)
         while wanted - facts.keys() or answers:
             missing = wanted - facts.keys()
-            remembered = {key: trace.facts for key in missing if (trace := self._memory.get(key)) is not None}
-            facts |= remembered
+            remembered = {key: trace for key in missing if (trace := self._memory.get(key)) is not None}
+            facts |= {key: trace.facts for key, trace in remembered.items()}
+            links.common.update(*(trace.common for trace in remembered.values()))
             found = dict[str, dict[Place, Facts]]((key, {}) for key in missing - remembered.keys())
             for one in map(from_row, await spans.of_traces(found)):
                 found[one.trace_id][place_of(one)] = one
             facts |= found
             answers |= {answer for those in found.values() for answer in answers_in(those.values())}
-            for answer, trace_id in await spans.traces_of(answers - links.looked_up):
-                links.add(answer, trace_id)
+            await self._link(answers - links.looked_up, told, links)
             links.looked_up |= answers
             wanted |= links.linked
             answers = set[str]()
-        return Known(facts, links.linked, told)
+        return Known(facts, links, told)
+
+    async def _link(self, answers: set[str], told: Told, links: Links) -> None:
+        """The traces that tell of these."""
+        links.common |= await self._database.spans.common(answers)
+        named = answers - links.common
+        for answer, trace_id in await self._database.spans.traces_of(named):
+            links.add(answer, trace_id)
+        for answer in named & told.answers.keys():
+            for trace_id in told.answers[answer]:
+                links.add(answer, trace_id)
 
     async def _write(self, told: Told, known: Known, turns: Turns) -> set[Place]:
         fresh = told.news(known)
         left_out = beyond(fresh, known, self._most)
         fresh = {place: one for place, one in fresh.items() if place not in left_out} if left_out else fresh
-        large = self._large(fresh, known)
-        before, after = await _aside(len(fresh), _amounts, fresh, known, large)
+        common = common_with(fresh, known)
+        large = self._large(fresh, known, common)
+        before, after = await _aside(len(fresh), _amounts, fresh, known, large, common)
         change = RowChange(before, after, told.texts, carried_rows(before, after))
         await self._register(after)
         stored = await self._stored_rows(change)
@@ -256,21 +267,28 @@ class OtlpIntake:
         if saved is not None and saved.secrets:  # they are kept without these, and looked up again as they are kept
             self._memory.forget(known.facts)
         else:
-            self._remember(fresh, known, large)
+            self._remember(fresh, known, large, common)
         self._memory.forget({trace_id for trace_id, _ in left_out})
         return left_out
 
-    def _large(self, fresh: Mapping[Place, Facts], known: Known) -> dict[str, Trace]:
+    def _large(self, fresh: Mapping[Place, Facts], known: Known, common: set[str]) -> dict[str, Trace]:
         """Those that stand alone, and are worth to be kept with their rows."""
         found = dict[str, Trace]()
         for trace_id, number in Counter(trace_id for trace_id, _ in fresh).items():
             if trace_id not in known.linked and trace_id != NO_TRACE:
                 remembered = self._memory.get(trace_id)
-                if len(known.facts[trace_id]) + number >= LARGE:
+                if len(known.facts[trace_id]) + number >= LARGE and not self._tells_of(common, trace_id, fresh, known):
                     found[trace_id] = remembered or Trace(known.facts[trace_id])
         return found
 
-    def _remember(self, fresh: Mapping[Place, Facts], known: Known, large: Mapping[str, Trace]) -> None:
+    def _tells_of(self, common: set[str], trace_id: str, fresh: Mapping[Place, Facts], known: Known) -> bool:
+        """Whether a trace does, whose rows then do not follow from its records alone."""
+        if not common:
+            return False
+        news = (one for place, one in fresh.items() if place[0] == trace_id)
+        return not common.isdisjoint(answers_in((*known.facts[trace_id].values(), *news)))
+
+    def _remember(self, fresh: Mapping[Place, Facts], known: Known, large: Mapping[str, Trace], common: set[str]) -> None:
         """What is not linked to others."""
         news = dict[str, dict[Place, Facts]]()
         for place, one in fresh.items():
@@ -279,7 +297,9 @@ class OtlpIntake:
             if trace_id in known.linked:
                 self._memory.forget((trace_id,))
             else:
-                self._memory.keep(trace_id, large.get(trace_id) or Trace({**facts, **news.get(trace_id, {})}))
+                all_facts = facts if trace_id in large else {**facts, **news.get(trace_id, {})}
+                told = common & answers_in(all_facts.values()) if common else ()
+                self._memory.keep(trace_id, large.get(trace_id) or Trace(all_facts, told))
 
     async def _register(self, derived: Derived) -> None:
         for name, agent_type in derived.kinds.items():
@@ -319,12 +339,14 @@ class OtlpIntake:
 _INTAKES: WeakKeyDictionary[Database, OtlpIntake] = WeakKeyDictionary()
 
 
-def _amounts(fresh: Mapping[Place, Facts], known: Known, large: Mapping[str, Trace]) -> tuple[Derived, Derived]:
+def _amounts(
+    fresh: Mapping[Place, Facts], known: Known, large: Mapping[str, Trace], common: set[str]
+) -> tuple[Derived, Derived]:
     """The rows that change, as they are and as they are to become. Small traces are made anew, all in one go."""
     small = {place: one for key, facts in known.facts.items() if key not in large for place, one in facts.items()}
     news = {place: one for place, one in fresh.items() if place[0] not in large}
-    before = derive(small.values()) if small else Derived()
-    after = derive({**small, **news}.values()) if news else before
+    before = derive(unnamed(small, known.common).values()) if small else Derived()
+    after = derive(unnamed({**small, **news}, common).values()) if news else before
     for key, trace in large.items():
         was, becomes = trace.add({place: one for place, one in fresh.items() if place[0] == key})
         before, after = before.joined(was), after.joined(becomes)

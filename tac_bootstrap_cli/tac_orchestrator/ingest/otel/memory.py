@@ -21,10 +21,11 @@ Change = tuple[Derived, Derived]
 
 
 class Trace:
-    """All records of one trace."""
+    """All records of one trace. `common` are the names of answers in it that tell nothing apart."""
 
-    def __init__(self, facts: Mapping[Place, Facts]) -> None:
+    def __init__(self, facts: Mapping[Place, Facts], common: Iterable[str] = ()) -> None:
         self.facts = dict(facts)
+        self.common = frozenset(common)
         self._derived: Derived | None = None
         self._growing: Growing | None = None
 

@@ -23,8 +23,11 @@ class Names:
     def __init__(self, facts: Iterable[Facts] = ()) -> None:
         self._rows: dict[Place, str] = {place_of(one): one.details["row"] for one in facts if is_name(one)}
 
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
     def of(self, trace_id: str, kind: Alias, key: str) -> str | None:
-        return self._rows.get((trace_id, alias(kind, key))) if self._rows else None
+        return self._rows.get((trace_id, alias(kind, key)))
 
 
 NO_NAMES = Names()

@@ -177,6 +177,8 @@ def _request(agents: Owners, tellers: list[Facts], messages: list[Facts], names:
 
 def _known_id(tellers: list[Facts], names: Names) -> str | None:
     """What other sources call it."""
+    if not names:
+        return None
     asked = {(one.trace_id, one.call.request_id) for one in tellers if one.call and one.call.request_id}
     found = (names.of(trace_id, "request", request_id) for trace_id, request_id in sorted(asked))
     return min((name for name in found if name is not None), default=None)

@@ -339,7 +339,10 @@ def _time(microseconds: int) -> datetime:
 
 
 def _first(values: Iterable[Any]) -> Any:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None
 
 
 def _known(values: Mapping[str, Any]) -> Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from tac_orchestrator.ingest.otel.changing import longer_texts
 from tac_orchestrator.ingest.otel.conventions.logs import NO_TRACE
@@ -11,6 +12,7 @@ from tac_orchestrator.ingest.otel.facts import Facts, Reading, Texts, as_row
 from tac_orchestrator.ingest.otel.forest import Place, place_of
 from tac_orchestrator.ingest.otel.naming import is_name, session_of
 from tac_orchestrator.models import dump_json
+from tac_orchestrator.tables.spans import MOST_TELLERS
 
 
 class Told:
@@ -50,15 +52,14 @@ class Told:
 
 
 class Links:
-    """Traces that tell of the same answers."""
+    """Traces that tell of the same answers. `common` are names that so many answers have that they tell nothing apart, as those
+    that a model for tests gives."""
 
-    def __init__(self, answers: Mapping[str, set[str]]) -> None:
+    def __init__(self) -> None:
         self.linked = set[str]()
         self.looked_up = set[str]()
+        self.common = set[str]()
         self._traces: dict[str, set[str]] = {}
-        for answer, traces in answers.items():
-            for trace_id in traces:
-                self.add(answer, trace_id)
 
     def add(self, answer: str, trace_id: str) -> None:
         traces = self._traces.setdefault(answer, set())
@@ -69,17 +70,38 @@ class Links:
 
 class Known:
     """All records of some traces, and how many there were when they were read. `linked` are traces that tell of each other's
-    answers; of those, senders may tell in yet other traces."""
+    answers; of those, senders may tell in yet other traces. `common` are answers that link none."""
 
-    def __init__(self, facts: dict[str, Mapping[Place, Facts]], linked: set[str], told: Told) -> None:
-        self.facts, self.linked = facts, linked
+    def __init__(self, facts: dict[str, Mapping[Place, Facts]], links: Links, told: Told) -> None:
+        self.facts, self.linked, self.common = facts, links.linked, links.common
         self.trace_counts = {trace_id: len(those) for trace_id, those in sorted(facts.items())}
-        named = (_response_id(one) for trace_id in linked.union(*told.answers.values()) for one in facts[trace_id].values())
-        counts = Counter(name for name in named if name in told.answers)
-        self.answer_counts = {name: counts[name] for name in sorted(told.answers)}
+        named = (
+            _response_id(one) for trace_id in self.linked.union(*told.answers.values()) for one in facts[trace_id].values()
+        )
+        wanted = told.answers.keys() - self.common
+        counts = Counter(name for name in named if name in wanted)
+        self.answer_counts = {name: counts[name] for name in sorted(wanted)}
 
     def at(self, place: Place) -> Facts | None:
         return self.facts[place[0]].get(place) if place[0] in self.facts else None
+
+
+def common_with(fresh: Mapping[Place, Facts], known: Known) -> set[str]:
+    """The names that are common once these records are there."""
+    told = Counter(_response_id(one) for place, one in fresh.items() if known.at(place) is None)
+    counts = known.answer_counts
+    return known.common | {name for name in counts if counts[name] + told[name] > MOST_TELLERS}
+
+
+def unnamed(facts: Mapping[Place, Facts], common: set[str]) -> Mapping[Place, Facts]:
+    """As if nobody had named the answers that have these names."""
+    if not common:
+        return facts
+    return {place: _unnamed(one) if _response_id(one) in common else one for place, one in facts.items()}
+
+
+def _unnamed(one: Facts) -> Facts:
+    return one if one.call is None else replace(one, call=replace(one.call, response_id=None))
 
 
 def beyond(fresh: Mapping[Place, Facts], known: Known, most: int) -> set[Place]:

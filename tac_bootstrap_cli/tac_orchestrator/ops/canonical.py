@@ -150,8 +150,6 @@ _INDEXABLE = 2600
 _TEN_DIGITS, _TWENTY_DIGITS = 10.0**10, 10.0**20
 _INTEGERS = range(-(2**63), 2**63)
 
-# Numbers that may be written in more than one way, but for -0.
-_MANY_WAYS = re.compile(r"[0-9](?:[eE]|\.0|[0-9]{18})")
 _LARGE_EXPONENT = re.compile(r"\d[eE][+-]?0*[1-9]\d{3}")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -221,19 +219,15 @@ def _time(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
+    """Not JSON any more, but the same for all that means the same."""
+    if "\\u0000" in _text(value) and _NUL.search(value):
+        raise Unfit("it is JSON that holds a NUL character")
     try:
-        found = orjson.loads(_text(value))
-        if "-0" in value or _MANY_WAYS.search(value):
-            _refuse_large_exponents(value)
-            found = _shortened(found)
-        text = orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+        return repr(_ordered(orjson.loads(value), value))
     except ValueError as error:
         raise Unfit(f"it is not JSON that can be moved: {error}") from None
-    except (TypeError, RecursionError):
+    except RecursionError:
         raise Unfit("it is JSON that nests too deeply") from None
-    if "\\u0000" in text and _NUL.search(text):
-        raise Unfit("it is JSON that holds a NUL character")
-    return text
 
 
 def _document(value: Any) -> str:
@@ -241,13 +235,22 @@ def _document(value: Any) -> str:
     return value
 
 
-def _shortened(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
+_PLAIN = frozenset((str, int, bool, type(None)))
+
+
+def _ordered(value: Any, text: str) -> Any:
+    """With objects as tuples of their members in order, and numbers that are whole as integers. `text` is where it stands."""
+    if type(value) is dict:
+        members = sorted(cast("dict[str, Any]", value).items())
+        return tuple([(name, one if type(one) in _PLAIN else _ordered(one, text)) for name, one in members])
+    if type(value) is list:
+        return [one if type(one) in _PLAIN else _ordered(one, text) for one in cast("list[Any]", value)]
+    if type(value) is float and value.is_integer():
+        if not value:
+            _refuse_large_exponents(text)
         number = int(Decimal(repr(value)))  # the one that it was written as, which is not the one that it is
         return number if -(2**63) <= number < 2**64 else value
-    if isinstance(value, dict):
-        return {name: _shortened(one) for name, one in cast("dict[str, Any]", value).items()}
-    return [_shortened(one) for one in cast("list[Any]", value)] if isinstance(value, list) else value
+    return value
 
 
 def _refuse_large_exponents(text: str) -> None:

@@ -110,6 +110,8 @@ def agent_row(instance: Instance, requests: list[Request]) -> Values:
         "version": details.get("version"),
     }
     model = details.get("model") or next((call.model for request in requests for call in request.calls if call.model), None)
+    if is_claude and instance.agent_key is None:
+        model = None  # until it is known whose they are, requests of its sub-agents are taken for its own
     return {
         "id": instance.id,
         "kind": instance.name,

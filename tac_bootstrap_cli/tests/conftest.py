@@ -119,11 +119,17 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-async def db(target: Path | str, new_store: bytes) -> AsyncGenerator[Database]:
+def made(target: Path | str, new_store: bytes) -> Path | str:
+    """`target`, where a file has been made."""
     if isinstance(target, Path):
         target.touch(0o600)
         target.write_bytes(new_store)
-    async with Database.open(target) as database:
+    return target
+
+
+@pytest.fixture
+async def db(made: Path | str) -> AsyncGenerator[Database]:
+    async with Database.open(made) as database:
         yield database
 
 

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tac_orchestrator import Database
 
-from ..server.support import Server
+from ..server.support import Server, serving
 from .support import Complaints, Mortal, agent_row, go_on, opened, recorder, session_path, session_row
 from .workflows import FAILED, Recording
 
@@ -76,17 +76,20 @@ async def test_a_prompt_that_waits_shows_its_answer_when_it_comes(page: Page, se
         go_on(process)
 
 
-async def test_costs_of_agents_grow_where_not_all_prompts_are_loaded(page: Page, seen_store: Path) -> None:
-    async with Database.open(seen_store) as db:
+async def test_costs_of_agents_grow_where_not_all_prompts_are_loaded(
+    browser: Browser, complaints: Complaints, path: Path
+) -> None:
+    async with Database.open(path) as db:
         agent = await Recording(db, "vast").agent("builder", 0, None)
         common = {"agent_id": agent.id, "prompt_type": "adw", "prompt_text": "", "status": "completed"}
         await db.prompts.create_many([{**common, "cost_usd": Decimal("0.0001")}] * MORE_THAN_ARE_LOADED)
-        await page.goto(session_path("vast"))
-        cost = agent_row(page, "builder").get_by_role("gridcell").nth(3)
-        await expect(cost).to_have_text("$2.10")
+        with serving(path) as server:
+            async with opened(browser, server, complaints, session_path("vast")) as page:
+                cost = agent_row(page, "builder").get_by_role("gridcell").nth(3)
+                await expect(cost).to_have_text("$2.10")
 
-        await db.prompts.create(agent.id, "adw", "one more", status="completed", cost_usd=Decimal("0.5"))
-        await expect(cost).to_have_text("$2.60")
+                await db.prompts.create(agent.id, "adw", "one more", status="completed", cost_usd=Decimal("0.5"))
+                await expect(cost).to_have_text("$2.60")
 
 
 async def test_a_session_that_is_looked_for_too_early_appears_when_it_begins(

@@ -290,7 +290,7 @@ print("ready", flush=True)
 while os.get_terminal_size(1).columns != 99: signal.pause()
 """
     terminal = Terminal(*python(code))
-    terminal.read_until(b"ready")
+    terminal.read_until(b"ready\r\n")
 
     terminal.resize(50, 99)
 
@@ -314,7 +314,7 @@ signal.sigtimedwait([signal.SIGTERM], 0.3)
 print("count", count, flush=True)
 """
     terminal = Terminal(*python(code))
-    terminal.read_until(b"ready")
+    terminal.read_until(b"ready\r\n")
 
     terminal.type(b"\x03")
 
@@ -324,7 +324,7 @@ print("count", count, flush=True)
 
 def test_an_interrupt_that_is_not_typed_reaches_a_command_on_a_terminal(path: Path) -> None:
     terminal = Terminal("sh", "-c", "echo ready; exec sleep 60")
-    terminal.read_until(b"ready")
+    terminal.read_until(b"ready\r\n")
 
     terminal.process.send_signal(signal.SIGINT)
 

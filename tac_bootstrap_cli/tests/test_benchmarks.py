@@ -24,7 +24,11 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         ("writes", ["awaited logs, 64 tasks, /s", "bulk prompts, /s", "redaction of clean text, µs per KB"]),
         ("processes", ["2 processes, 16 tasks each: locked or other errors", "… the longest wait"]),
         ("startup", ["tac-orch --help, ms", "first use: open, write, close, ms"]),
-        ("ingest", ["until visible, /s: HTTP, one trace", "until visible, /s: in-process, traces of 49 spans"]),
+        pytest.param(
+            "ingest",
+            ["until visible, /s: HTTP, one trace", "until visible, /s: in-process, traces of 49 spans"],
+            marks=pytest.mark.long,
+        ),
         ("server", ["server: a page of 50 sessions, ms", "server: a session of 1021 spans, ms", "the last of 100 listeners"]),
         pytest.param(
             "postgres",
@@ -32,7 +36,11 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
             marks=pytest.mark.long,
         ),
         pytest.param("transfer", ["transfer: logs to PostgreSQL, /s", "transfer: logs to a file, /s"], marks=pytest.mark.long),
-        ("page", ["page: first view, the list of sessions, ms", "while one scrolls through its logs, ms", "commit to pixel"]),
+        pytest.param(
+            "page",
+            ["page: first view, the list of sessions, ms", "while one scrolls through its logs, ms", "commit to pixel"],
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_each_part_prints_what_it_measured(part: str, lines: list[str], tmp_path: Path) -> None:

@@ -530,9 +530,10 @@ async def test_symbolic_links_are_not_followed(path: Path, tmp_path: Path, suffi
     assert (victim.read_text() == "precious") if not dangling else not victim.exists()
 
 
-async def test_a_folder_is_no_database(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseUnavailable, match="folder"):
-        await Database.open(tmp_path).connect()
+@pytest.mark.parametrize("create", [True, False])
+async def test_a_folder_is_no_database(tmp_path: Path, create: bool) -> None:
+    with pytest.raises(DatabaseUnavailable, match="this is a folder"):
+        await Database.open(tmp_path, create=create).connect()
 
 
 async def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ def refuse_strange(path: Path) -> None:
             raise DatabaseUnavailable(
                 str(file), "this is a symbolic link, which is not followed", hint=f"Use the real path: {file.resolve()}"
             )
-        if file.exists() and not file.is_file() and not file.is_dir():
+        if file.is_dir():
+            raise DatabaseUnavailable(str(file), "this is a folder, not a file", hint="Name a file in it.")
+        if file.exists() and not file.is_file():
             raise DatabaseUnavailable(str(file), "this is a device or a pipe, not a file", hint="Name a file of your own.")
 
 

@@ -34,6 +34,18 @@ SESSION = "00000000-0000-4000-8000-000000000001"
 CALL = "toolu_01ABCDEFGHIJKLMNOPQRSTUV"
 
 
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the store that it would have, hooks write what a store in a server is told of."""
+    own = tmp_path / "own"
+    (own / "adws" / "schema").mkdir(parents=True)
+    monkeypatch.chdir(own)
+
+
+def place(db: Database) -> str:
+    return str(db.settings.place)
+
+
 def told(event: str, **more: Any) -> dict[str, Any]:
     return {"session_id": SESSION, "hook_event_name": event, "cwd": "/home/dev/project", "permission_mode": "default", **more}
 
@@ -74,8 +86,7 @@ def began(name: str) -> datetime:
 def write(db: Database, records: Iterable[dict[str, Any]], at: datetime | None = None) -> None:
     """As the hook writes them, a millisecond apart."""
     start = at or datetime(2026, 11, 23, 13, tzinfo=UTC)
-    spool = Path(hook.spool_of(str(db.settings.place)))
-    spool.parent.mkdir(parents=True, exist_ok=True)
+    spool = Path(hook.spool_of(place(db)))
     with spool.open("a") as stream:
         for number, record in enumerate(records):
             moment = start + timedelta(milliseconds=number, microseconds=1)
@@ -259,17 +270,17 @@ async def test_the_file_is_gone_when_it_is_taken_in(db: Database) -> None:
     write(db, captured(SUBAGENTS))
     assert (await take_in(db)).records == len(captured(SUBAGENTS))
 
-    assert spool_files(db.target) == []
+    assert spool_files(place(db)) == []
     assert (await take_in(db)).records == 0
 
 
 async def test_what_somebody_could_not_finish_is_taken_in_by_the_next(db: Database) -> None:
     write(db, captured(SUBAGENTS))
-    (spool,) = spool_files(db.target)
+    (spool,) = spool_files(place(db))
     spool.rename(f"{spool}.1234.taken")
 
     assert (await take_in(db)).records == len(captured(SUBAGENTS))
-    assert spool_files(db.target) == []
+    assert spool_files(place(db)) == []
 
 
 async def test_secrets_are_taken_out(db: Database) -> None:
@@ -283,7 +294,7 @@ async def test_secrets_are_taken_out(db: Database) -> None:
 
 async def test_what_is_no_record_is_counted_and_passed_over(db: Database) -> None:
     lines = b'{"at":1,"hook":}\n\xff\xfe\n{"at":99999999999999999999,"hook":{"session_id":"x"}}\n[]\n{"at":"x"}\n'
-    await asyncio.to_thread(Path(hook.spool_of(db.target)).write_bytes, lines)
+    await asyncio.to_thread(Path(hook.spool_of(place(db))).write_bytes, lines)
     write(db, [told("UserPromptSubmit")])
 
     taken = await take_in(db)
@@ -317,9 +328,9 @@ def silent(done: subprocess.CompletedProcess[bytes]) -> bool:
 async def test_the_hook_writes_down_what_it_is_told_for_its_owner_only(db: Database) -> None:
     pretty = json.dumps(told("UserPromptSubmit", prompt="one\ntwo"), indent=2).replace("\n", "\r\n").encode()
 
-    assert silent(call_hook(pretty, db.target))
+    assert silent(call_hook(pretty, place(db)))
 
-    (spool,) = spool_files(db.target)
+    (spool,) = spool_files(place(db))
     assert stat.S_IMODE(spool.stat().st_mode) == 0o600
     (line,) = spool.read_text().splitlines()
     assert json.loads(line)["hook"]["prompt"] == "one\ntwo"
@@ -347,9 +358,9 @@ def test_the_hook_follows_no_link(tmp_path: Path) -> None:
 async def test_a_long_answer_of_a_tool_is_cut(db: Database) -> None:
     record = told("PostToolUse", tool_name="Read", tool_use_id=CALL, tool_input={}, tool_response={"content": "x" * 3_000_000})
 
-    call_hook(json.dumps(record).encode(), db.target)
+    call_hook(json.dumps(record).encode(), place(db))
 
-    (spool,) = spool_files(db.target)
+    (spool,) = spool_files(place(db))
     assert spool.stat().st_size < 30_000
     assert (await take_in(db)).records == 1
 
@@ -393,11 +404,11 @@ async def test_nothing_is_lost_while_many_hooks_write_and_somebody_takes_in(db: 
         for number in range(count)
     ]
     with ThreadPoolExecutor(8) as pool:
-        calls = [pool.submit(call_hook, json.dumps(record).encode(), db.target) for record in records]
+        calls = [pool.submit(call_hook, json.dumps(record).encode(), place(db)) for record in records]
         while not all(call.done() for call in calls):
             await take_in(db)
             await asyncio.sleep(0)
     await take_in(db)
 
     assert len(await db.agent_logs.list(limit=1000)) == count
-    assert spool_files(db.target) == []
+    assert spool_files(place(db)) == []

@@ -125,6 +125,7 @@ class Live:
             yield position, await self._described(changes)
 
     async def _coming(self, listener: Listener, reached: str, pulse_s: float) -> AsyncGenerator[bytes]:
+        is_seen = self._database.changes.seen_at(reached)
         while not listener.is_late:
             try:
                 async with asyncio.timeout(pulse_s):  # wait_for would pass over being cancelled as a frame comes
@@ -132,7 +133,7 @@ class Live:
             except TimeoutError:
                 yield _pulse(self._position)
                 continue
-            wanted = [one for one in told if listener.interest.matches(one.event) and not _is_behind(one.event, reached)]
+            wanted = [one for one in told if listener.interest.matches(one.event) and not is_seen(one.event)]
             if wanted:
                 yield _frame(told[-1].event.position, wanted)
         yield _ending("late", self._position, "You read too slowly. Connect again with the last position that you have.")
@@ -158,12 +159,6 @@ class Live:
     async def _described(self, changes: Sequence[Change]) -> list[_Told]:
         events = await self._database.feed.describe(changes)
         return [_Told(event, _EVENT.dump_json(event, warnings=False)) for event in events]
-
-
-def _is_behind(event: Event, reached: str) -> bool:
-    """Whether somebody who has read up to there has seen it. A position counts three sequences, each by itself."""
-    place = {"agent_log": 1, "system_log": 2}.get(event.entity, 0) if event.operation == "insert" else 0
-    return int(event.position.split(".")[place]) <= int(reached.split(".")[place])
 
 
 def _frame(position: str, told: Sequence[_Told]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from tac_orchestrator.engines.base import Statement
@@ -81,6 +81,13 @@ class Changes(Table[Change]):
                 position = found[-1].position
             seen = generation
 
+    def seen_at(self, position: str) -> Callable[[Change], bool]:
+        """Whether somebody who has read up to this position has seen a change."""
+        reached = self._parsed(position)
+        if not all(sequence in self._queries for sequence in _SEQUENCES):
+            return lambda change: self._parsed(change.position) <= reached
+        return lambda change: self._parsed(change.position)[_sequence_of(change)] <= reached[_sequence_of(change)]
+
     def trim(self) -> Statement:
         """Forgets the oldest changes."""
         return self._statement("trim", {"keep": KEPT_CHANGES})
@@ -94,3 +101,8 @@ class Changes(Table[Change]):
     async def _refuse_gap(self, at: _Position) -> None:
         if await self._fetch(self._queries["gone"], id=at.change, position=str(at)):
             raise NotFound(self.kind, str(at), hint="What followed it is no longer kept. Read the tables anew.")
+
+
+def _sequence_of(change: Change) -> int:
+    """Where each kind is counted by itself, new logs have their own numbers."""
+    return {"agent_log": 1, "system_log": 2}.get(change.entity, 0) if change.operation == "insert" else 0

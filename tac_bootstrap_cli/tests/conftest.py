@@ -21,7 +21,16 @@ from tac_orchestrator.testing import make_agent, make_prompt
 
 from .postgres.running import NEWEST, OLDEST, Cluster, new_cluster
 
-ON_POSTGRES = ("test_tables", "test_totals", "test_runs", "test_database", "test_samples", "test_channels", "test_api", "test_live")
+ON_POSTGRES = (
+    "test_tables",
+    "test_totals",
+    "test_runs",
+    "test_database",
+    "test_samples",
+    "test_channels",
+    "test_api",
+    "test_live",
+)
 """The modules whose tests say the most about an engine."""
 
 CASES_ON_POSTGRES = 5

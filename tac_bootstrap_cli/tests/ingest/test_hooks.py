@@ -87,6 +87,7 @@ def write(db: Database, records: Iterable[dict[str, Any]], at: datetime | None =
     """As the hook writes them, a millisecond apart."""
     start = at or datetime(2026, 11, 23, 13, tzinfo=UTC)
     spool = Path(hook.spool_of(place(db)))
+    spool.parent.mkdir(parents=True, exist_ok=True)
     with spool.open("a") as stream:
         for number, record in enumerate(records):
             moment = start + timedelta(milliseconds=number, microseconds=1)

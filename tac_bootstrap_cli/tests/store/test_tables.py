@@ -1218,16 +1218,17 @@ async def test_a_query_that_is_wrong_is_refused(db: Database, sql: str) -> None:
         await db.query(sql)
 
 
-async def test_a_query_whose_caller_goes_away_ends_wherever_it_is(db: Database) -> None:
-    for steps in range(12):
-        task = asyncio.create_task(db.query(ENDLESS))
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task})
-        assert task.cancelled()
-    every_connection = [db.query("SELECT 1 AS one") for _ in range(12)]
-    assert await asyncio.gather(*every_connection) == [[{"one": 1}]] * 12
+async def test_a_query_whose_caller_goes_away_ends_wherever_it_is(path: Path) -> None:
+    async with Database.open(path) as db:
+        for steps in range(12):
+            task = asyncio.create_task(db.query(ENDLESS))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+            assert task.cancelled()
+        every_connection = [db.query("SELECT 1 AS one") for _ in range(12)]
+        assert await asyncio.gather(*every_connection) == [[{"one": 1}]] * 12
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM agents", "DROP TABLE agents", "CREATE TABLE mine (x)", "PRAGMA user_version = 3"])

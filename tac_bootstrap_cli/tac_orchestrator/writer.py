@@ -68,7 +68,6 @@ class _Request(Unit):
     """A unit and who waits for it, if anybody does. `make` says what is to be written, once it is written."""
 
     future: asyncio.Future[Sequence[Outcome]] | None = None
-    pulses: bool = False
     stops: bool = False
     make: Make | None = None
 
@@ -276,7 +275,7 @@ class Writer:
                 return self._queue.get(timeout=patience_s)
         self._next_pulse = time.monotonic() + self._pulse_interval_s
         statement = self._pulse()
-        return [] if statement is None else [_Request([statement], pulses=True)]
+        return [] if statement is None else [_Request([statement])]
 
     def _commit(self, requests: list[_Request]) -> None:
         for request in requests:
@@ -295,8 +294,9 @@ class Writer:
         except Exception as error:  # nobody may wait for ever, whatever happened
             for unit in units:
                 unit.error = error
+        self._note_posts([request for request in requests if request.make is not None])
         self._tell_meanwhile()  # if nothing had to be committed
-        self._done = requests
+        self._done = [request for request in requests if request.future is not None]
         self._keep_up()
 
     def _tell(self) -> None:
@@ -311,14 +311,12 @@ class Writer:
             self._answers.give(done)
 
     def _answer(self, requests: list[_Request]) -> None:
-        waiting = [request for request in requests if request.future is not None]
-        if len(waiting) < len(requests):  # first: who has flushed finds room in the queue
-            self._note_posts([request for request in requests if request.future is None and not request.pulses])
-        for loop, those in groupby(waiting, _loop_of):
+        for loop, those in groupby(requests, _loop_of):
             with suppress(RuntimeError):  # the loop has ended, and its tasks with it
                 loop.call_soon_threadsafe(_resolve, list(those))
 
     def _note_posts(self, requests: list[_Request]) -> None:
+        """Before anybody is told: who has flushed finds room in the queue, and all failures counted."""
         with self._lock:
             self._waiting_posts -= len(requests)
         for request in requests:

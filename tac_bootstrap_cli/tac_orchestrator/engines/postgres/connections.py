@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.driver import Connection, connect
 from tac_orchestrator.engines.postgres.faults import is_lost
@@ -31,7 +34,8 @@ _SLOT = f"""
 async def open_plain(address: Address, settings: Settings, *, database: str | None = None) -> Connection:
     """For the schema and for upkeep."""
     connection = await _connect(address, database=database)
-    await connection.execute(_COMMON + _patience(settings))
+    with _ended_by_trouble(connection):
+        await connection.execute(_COMMON + _patience(settings))
     return connection
 
 
@@ -40,18 +44,30 @@ async def open_writer(address: Address, settings: Settings) -> Connection:
     connection = await _connect(address, command_timeout=settings.busy_timeout_s + _SILENCE_S)
     off = "" if settings.synchronous == "FULL" else "SET synchronous_commit = off;"
     idle = f"SET idle_in_transaction_session_timeout = '{_IDLE_TRANSACTION_S}s';"
-    await connection.execute(_COMMON + _patience(settings) + off + idle)
-    await connection.execute(_SLOT)
+    with _ended_by_trouble(connection):
+        await connection.execute(_COMMON + _patience(settings) + off + idle)
+        await connection.execute(_SLOT)
     return connection
 
 
 async def open_reader(address: Address, settings: Settings) -> Connection:
     """A connection that does not write. Ids are read as text, and sums of whole numbers as such."""
     connection = await _connect(address)
-    await connection.execute(_COMMON + _patience(settings) + _READER)
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
-    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=number)
+    with _ended_by_trouble(connection):
+        await connection.execute(_COMMON + _patience(settings) + _READER)
+        await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str)
+        await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=number)
     return connection
+
+
+@contextmanager
+def _ended_by_trouble(connection: Connection) -> Generator[None]:
+    """Also when whoever wanted it goes away: nobody else could close it."""
+    try:
+        yield
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def _patience(settings: Settings) -> str:

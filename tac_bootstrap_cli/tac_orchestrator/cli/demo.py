@@ -50,7 +50,7 @@ _SHOWN = """The page: {address}
 It is there until Ctrl-C. In another browser, the link of `tac-orch serve --link --port {port}` opens it."""
 
 
-@command("demo", examples=["tac-orch demo", "tac-orch demo --open", "tac-orch demo /tmp/shop"])
+@command("demo", examples=["tac-orch demo", "tac-orch demo --open", "tac-orch demo my-shop"])
 @click.argument("folder", default="tac-demo", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--open", "is_opened", is_flag=True, help="Show it in a browser while it runs, until Ctrl-C.")
 def demo(target: str | None, as_json: bool, folder: Path, is_opened: bool) -> None:

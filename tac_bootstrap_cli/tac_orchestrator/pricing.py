@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tac_orchestrator.models import eight_places
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation, Provider
 
 
-_TRILLION = Decimal(10**12)
+_TRILLION = 10**12
 
 # What is not part of the name: `claude-opus-5-5[1m]` asks for the long context.
 _DECORATION = re.compile(r"\[[^\]]*\]$")
@@ -28,8 +28,7 @@ _BEDROCK = re.compile(r"(?:arn:.*/|bedrock/)?(?:[a-z]{2,6}(?:-gov)?\.)?[a-z0-9]+
 _PROVIDERS = {"models": "google", "gemini": "google", "vertex_ai": "google", "bedrock": "aws", "xai": "x-ai"}
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """What a request used. `input` includes both kinds of cached tokens, `cache_write` includes those kept for an hour."""
 
     input: int
@@ -39,8 +38,7 @@ class Tokens:
     cache_write_1h: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(NamedTuple):
     """A cost in dollars and what it is based on; or None, and why there is none."""
 
     cost_usd: Decimal | None
@@ -98,12 +96,12 @@ def price(model: str, tokens: Tokens, at: datetime | None = None) -> Price:
     basis = f"genai-prices {_version()}: {known.name}"
     rates = known.rates(tokens.input, at)
     if rates is not None:
-        return Price(eight_places(_linear(rates, tokens)), basis)
+        return Price(eight_places(_trillionths(rates, tokens) / _TRILLION), basis)
     return Price(eight_places(_calculate(known, tokens, at or datetime.now(UTC))), basis)
 
 
-def _linear(rates: _Rates, tokens: Tokens) -> Decimal:
-    trillionths = (
+def _trillionths(rates: _Rates, tokens: Tokens) -> int:
+    return (
         rates.request
         + (tokens.input - tokens.cache_read - tokens.cache_write) * rates.input
         + tokens.output * rates.output
@@ -111,7 +109,6 @@ def _linear(rates: _Rates, tokens: Tokens) -> Decimal:
         + (tokens.cache_write - tokens.cache_write_1h) * rates.cache_write
         + tokens.cache_write_1h * rates.cache_write_1h
     )
-    return Decimal(trillionths) / _TRILLION
 
 
 def _calculate(known: _Model, tokens: Tokens, at: datetime) -> Decimal:

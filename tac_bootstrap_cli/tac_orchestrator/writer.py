@@ -5,7 +5,8 @@ thread together, and what gathers while a commit is under way forms the next one
 it durable. A caller that is cancelled before its turn leaves no trace; after that, its write is made as a whole.
 
 Tasks that wait for one commit all go on at its end, and the database is idle until they write again. Where that takes as long
-as a commit does, a round is committed in two halves: one half works while the other is made durable, from then on.
+as a commit does, a round is committed in two halves: one half works while the other is made durable, from then on. (Not in a
+server: there a commit costs four messages, however few its rows are.)
 
 `post` is for logs that nobody waits for. Their queue is bounded; what does not fit is counted, not kept.
 """
@@ -241,7 +242,7 @@ class Writer:
     def _halved(self, taken: list[_Request], waited_s: float) -> list[_Request]:
         least, most = _WAIT_TO_COMMIT
         is_held_up = least * self._commit_s < waited_s < most * self._commit_s
-        if len(taken) < _WORTH_HALVING or not is_held_up or taken[0].future is None:
+        if len(taken) < _WORTH_HALVING or not is_held_up or taken[0].future is None or self._engine.whole_rounds:
             return taken
         half = len(taken) // 2
         if half > _ROWS_A_STATEMENT:

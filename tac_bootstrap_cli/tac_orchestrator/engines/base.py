@@ -37,13 +37,13 @@ def part(progress: Progress | None, number: int, parts: int) -> Progress | None:
 class Statement:
     """A query with the values of one row or more, in the order of its parameters.
 
-    `missing` is raised, and the unit undone, when the statement finds nothing to change. `secrets` are the
+    What `missing` makes is raised, and the unit undone, when the statement finds nothing to change. `secrets` are the
     kinds of secrets that were taken out of the rows, and how many; None while nobody has looked for them.
     """
 
     query: Query
     rows: list[tuple[Any, ...]]
-    missing: OrchestratorError | None = None
+    missing: Callable[[], OrchestratorError] | None = None
     secrets: Counter[str] | None = None
 
 
@@ -72,10 +72,11 @@ def nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word or a phrase that is looked for, or, as a prefix, the words that begin so."""
+    """A word or a phrase that is looked for, or, as a prefix, the words that begin so. `words` are these, where they are known."""
 
     text: str
     is_prefix: bool = False
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +175,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table whose rows are moved: in an order in which new ones come last, and so many at a time."""
+    """A table whose rows are moved: in an order in which new ones come last, and so many at a time as the processor's cache holds."""
 
     table: str
     columns: tuple[Column, ...]
     order: str
-    piece: int = 2000
+    piece: int = 500
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -189,12 +190,26 @@ class Layout:
 Values = tuple[Any, ...]
 """A row, in the order of the columns of its layout. Ids, words and JSON are text. So are times, in any form of ISO 8601."""
 
+Spellings = Mapping[ColumnKind, Callable[[Any], str]]
+"""How values of some kinds are written as `COPIED` says, where that is not how they are kept."""
+
+COPIED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+"""How rows travel: as lines of PostgreSQL's COPY, in UTF-8, columns between tabs, a missing value as `\\N`, and these characters
+escaped. Values are as PostgreSQL writes them: times in UTC with all six decimals, money as a float."""
+
 
 class Dump(Protocol):
     """All rows of a database as of one moment, in the words that all engines share."""
 
     def count(self, layout: Layout) -> int: ...
-    def rows(self, layout: Layout) -> Generator[Sequence[Values]]: ...
+
+    def doubtful(self, layout: Layout) -> Generator[Sequence[Values]]:
+        """The rows that perhaps could not be kept elsewhere, or are not as they are to be written: not fewer, at most all."""
+        ...
+
+    def lines(self, layout: Layout, spellings: Spellings, after: int = 0, count: int | None = None) -> Generator[bytes]:
+        """So many rows behind the first ones, in order, or all of them."""
+        ...
 
     def orphans(self) -> Iterator[tuple[str, str, str, str]]:
         """Table, id and column of what refers to a row that does not exist, and the table in which it does not."""
@@ -212,12 +227,17 @@ class Dump(Protocol):
 class Filling(Protocol):
     """A database that has the mark `UNFINISHED`, and nobody else who fills it. What has been filled in stays, come what may."""
 
-    def rows(self, layout: Layout) -> Generator[Sequence[Values]]:
+    @property
+    def keeps_json(self) -> bool:
+        """As it was written. Otherwise it comes back as PostgreSQL writes it."""
+        ...
+
+    def lines(self, layout: Layout, spellings: Spellings) -> Generator[bytes]:
         """In no order."""
         ...
 
-    def fill(self, layout: Layout, pieces: Iterable[Sequence[Values]]) -> None:
-        """As they are: totals are not added to, and nobody is told. Times are `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC."""
+    def fill(self, layout: Layout, pieces: Iterable[bytes]) -> None:
+        """As they are: totals are not added to, and nobody is told."""
         ...
 
     def empty(self, layout: Layout) -> None: ...
@@ -257,6 +277,11 @@ class Engine(Protocol):
 
     @property
     def codec(self) -> Codec: ...
+
+    @property
+    def whole_rounds(self) -> bool:
+        """Whether a commit costs so much for itself that two halves of a round cost more than they gain."""
+        ...
 
     @property
     def undelayed(self) -> Engine:

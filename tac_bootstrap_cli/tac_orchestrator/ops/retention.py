@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,7 +145,7 @@ class _Pruner:
 
     async def _remove(self, kind: _Kind, session_id: str, ids: Sequence[Any]) -> None:
         """Raises NotFound, and removes nothing, if somebody has gone on with the session."""
-        gone = NotFound("ended session", session_id)
+        gone = partial(NotFound, "ended session", session_id)
         rows = [(key,) for key in ids]
         mark = _statement(self._db, "mark", session_id=session_id, until=self._planned.until, pruned_at=self._at)
         mark.missing = gone

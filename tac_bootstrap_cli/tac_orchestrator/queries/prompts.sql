@@ -7,6 +7,11 @@ VALUES (:id, :agent_id, :prompt_type, :prompt_name, :prompt_text, :response_text
         :tokens_output, :tokens_cache_read, :tokens_cache_write, :tokens_cache_write_1h, :cost_usd, :cost_source,
         :cost_basis, :latency_ms, :created_at, :completed_at, :error_message, :details)
 
+-- request --
+-- One that has no answer yet: half of the values of most prompts come with the answer.
+INSERT INTO prompts (id, agent_id, prompt_type, prompt_name, prompt_text, status, model_used, created_at)
+VALUES (:id, :agent_id, :prompt_type, :prompt_name, :prompt_text, :status, :model_used, :created_at)
+
 -- get --
 SELECT prompts.* FROM prompts WHERE id = :id
 

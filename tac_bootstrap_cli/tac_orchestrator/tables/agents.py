@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from tac_orchestrator.engines.base import Statement
@@ -117,14 +118,14 @@ class Agents(Table[Agent]):
         query = self._queries["change_status"].changing(values)
         return [
             self._statement("log_status", logged),
-            self._statement(query, {**values, "id": self._key(key)}, missing=NotFound("running agent", key)),
+            self._statement(query, {**values, "id": self._key(key)}, missing=partial(NotFound, "running agent", key)),
         ]
 
     def resume_statements(self, key: str, lease_id: str | None) -> list[Statement]:
         """The way back from an end, and the log that says so."""
         return [
             self._statement("log_resume", {"id": self._key(key), "created_at": now()}),
-            self._statement("resume", {"id": self._key(key), "lease_id": lease_id}, missing=NotFound(self.kind, key)),
+            self._statement("resume", {"id": self._key(key), "lease_id": lease_id}, missing=partial(NotFound, self.kind, key)),
         ]
 
     async def write_status(self, key: str, statements: list[Statement], *, wanted: str) -> None:

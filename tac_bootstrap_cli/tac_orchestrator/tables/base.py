@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from itertools import islice, permutations
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
@@ -91,7 +91,7 @@ class Table(Generic[M]):
 
     async def delete(self, key: str) -> None:
         """Raises NotFound."""
-        await self._write(self._statement("delete", {"id": self._key(key)}, missing=NotFound(self.kind, key)))
+        await self._write(self._statement("delete", {"id": self._key(key)}, missing=partial(NotFound, self.kind, key)))
 
     def write(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
         """Hands it over at once; what it returns can be awaited for the commit."""
@@ -140,7 +140,7 @@ class Table(Generic[M]):
         return self._row(dict(zip(statement.query.parameters, statement.rows[0], strict=True)))
 
     def _statement(
-        self, query: str | Query, values: Mapping[str, Any], *, missing: OrchestratorError | None = None
+        self, query: str | Query, values: Mapping[str, Any], *, missing: Callable[[], OrchestratorError] | None = None
     ) -> Statement:
         found = self._queries[query] if isinstance(query, str) else query
         return Statement(found, [self._columns.encode(values[name] for name in found.parameters)], missing)
@@ -149,7 +149,7 @@ class Table(Generic[M]):
         """Sets columns. Raises InvalidRecord; the statement, NotFound."""
         values = self._checked(changes)
         query = self._queries["update"].changing(values)
-        return self._statement(query, {**values, "id": self._key(key)}, missing=NotFound(self.kind, key))
+        return self._statement(query, {**values, "id": self._key(key)}, missing=partial(NotFound, self.kind, key))
 
     def _key(self, key: Any, column: str = "id") -> Any:
         """As it is kept: a UUID in lower case, a name as it was given. An id that is no UUID may have come in by plain SQL."""
@@ -211,7 +211,7 @@ class Table(Generic[M]):
             newest = self._queries.get("list.newest_of_session")
             if newest is not None and all(name.partition(".")[0] in _TIMES for name in others):
                 return newest.filtered(others)
-            return self._queries["list.of_session"].filtered(others)
+            return self._queries["list.of_session"].filtered(self._within_each_agent(others))
         return self._queries["list"].filtered(names)
 
     def _fragments(self, wanted: Mapping[str, Any]) -> list[str]:
@@ -220,12 +220,17 @@ class Table(Generic[M]):
         for first, second in permutations(names, 2):
             together = f"list.{first}.{second}" in self._queries and {first, second} <= set(names)
             if together and wanted[first] not in COMMON:
-                names[names.index(first)] = f"{first}.{second}"
-                names.remove(second)
+                names[min(names.index(first), names.index(second))] = f"{first}.{second}"
+                names = [name for name in names if name not in {first, second}]
         return [
             f"{name}.common" if wanted.get(name) in COMMON and f"list.{name}.common" in self._queries else name
             for name in names
         ]
+
+    def _within_each_agent(self, names: list[str]) -> list[str]:
+        """The same, where the first has an index for the rows of one agent."""
+        chosen = [f"of_session.{name}" for name in names[:1]]
+        return [*chosen, *names[1:]] if all(f"list.{name}" in self._queries for name in chosen) else names
 
     def _checked_filter(self, name: str, value: Any) -> Any:
         if name in self.model.model_fields:

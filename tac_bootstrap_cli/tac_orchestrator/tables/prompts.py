@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tac_orchestrator import pricing
@@ -60,7 +61,7 @@ class _Answers(Table[_Answer]):
 
     def statement(self, values: dict[str, Any]) -> Statement:
         statement = self._insert("answer", with_cost(values))
-        statement.missing = NotFound(self.kind, values["id"])
+        statement.missing = partial(NotFound, self.kind, values["id"])
         return statement
 
 
@@ -88,8 +89,7 @@ class Prompts(Table[Prompt]):
         super().__init__(engine, sink)
         self._answers = _Answers(engine, sink)
         self._beginnings = _Beginnings(engine, sink)
-        columns = self._queries["create"].parameters
-        self._answer_places = [columns.index(name) for name in self._queries["answer"].parameters]
+        self._of_requests = frozenset(self._queries["request"].parameters)
 
     async def create(
         self,
@@ -121,8 +121,8 @@ class Prompts(Table[Prompt]):
 
     def statement(self, agent_id: str, prompt_type: PromptType, prompt_text: str, **columns: Any) -> Statement:
         """What stores a request. Raises InvalidRecord."""
-        values = {"agent_id": agent_id, "prompt_type": prompt_type, "prompt_text": prompt_text, **columns}
-        return self._insert("create", _completed(values))
+        values = _completed({"agent_id": agent_id, "prompt_type": prompt_type, "prompt_text": prompt_text, **columns})
+        return self._insert("request" if values.keys() <= self._of_requests else "create", values)
 
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Prompts in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
@@ -140,11 +140,12 @@ class Prompts(Table[Prompt]):
 
     def answered(self, create: Statement, answer: Statement) -> Statement:
         """What stores a request together with its answer, if neither has been stored yet."""
-        row = list(create.rows[0])
-        for place, value in zip(self._answer_places, answer.rows[0], strict=True):
+        values = dict(zip(create.query.parameters, create.rows[0], strict=True))
+        for name, value in zip(answer.query.parameters, answer.rows[0], strict=True):
             if value is not None:
-                row[place] = value
-        return Statement(create.query, [tuple(row)])
+                values[name] = value
+        whole = self._queries["create"]
+        return Statement(whole, [tuple([values.get(name) for name in whole.parameters])])
 
     def answer_statement(self, key: str, **answer: Any) -> Statement:
         """Raises InvalidRecord; the statement, NotFound."""
@@ -161,7 +162,7 @@ class Prompts(Table[Prompt]):
             changes.setdefault("completed_at", now())
         values = self._checked(changes)
         query = self._queries["change_status"].changing(values)
-        statement = self._statement(query, {**values, "id": self._key(key)}, missing=NotFound(self.kind, key))
+        statement = self._statement(query, {**values, "id": self._key(key)}, missing=partial(NotFound, self.kind, key))
         await self.write_transition(key, changes["status"], statement)
 
     async def list(
@@ -241,5 +242,5 @@ def _priced(values: Mapping[str, Any]) -> tuple[Decimal | None, str]:
         return None, "the model is not known"
     if not all(count is None or (type(count) is int and 0 <= count < 2**63) for count in counts):
         return None, "the tokens are not numbers"
-    found = pricing.price(model, pricing.Tokens(*(count or 0 for count in counts)), values.get("created_at"))
+    found = pricing.price(model, pricing.Tokens(*[count or 0 for count in counts]), values.get("created_at"))
     return found.cost_usd, found.basis

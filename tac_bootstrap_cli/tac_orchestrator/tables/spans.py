@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -86,7 +87,7 @@ class Spans(Table[SpanRecord]):
 
     async def take_turns(self, turns: Mapping[str, str]) -> None:
         """Nothing of the transaction is done if somebody else has written to these sessions since: WrittenMeanwhile, then."""
-        busy = WrittenMeanwhile("The session was written to since it was read.")
+        busy = partial(WrittenMeanwhile, "The session was written to since it was read.")
         for session, taken_by in sorted(turns.items()):
             values = {"trace_id": f"{_TURN}{session}", "parent_span_id": new_id(), "received_at": now(), "taken_by": taken_by}
             await self._write(self._statement("take_turn", values, missing=busy))
@@ -101,7 +102,7 @@ class Spans(Table[SpanRecord]):
 
     async def check(self, traces: Mapping[str, int], answers: Mapping[str, int]) -> None:
         """Nothing of the transaction is done if these are no longer as many records as there are: WrittenMeanwhile, then."""
-        busy = WrittenMeanwhile("The traces were written to since they were read.")
+        busy = partial(WrittenMeanwhile, "The traces were written to since they were read.")
         for query, counts in (("is_all_of_trace", traces), ("is_all_of_answer", answers)):
             if counts:
                 await self._write(Statement(self._queries[query], list(counts.items()), missing=busy))

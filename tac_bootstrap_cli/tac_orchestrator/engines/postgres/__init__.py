@@ -39,6 +39,7 @@ class PostgresEngine:
     """See `engines.base.Engine`."""
 
     codec = PostgresCodec()
+    whole_rounds = True
 
     def __init__(self, url: str, settings: Settings) -> None:
         self.path = None

@@ -140,7 +140,7 @@ def _refuse_missing(statements: Sequence[Statement]) -> None:
     """Somebody's row is missing. Raising makes `commit` ask each unit for itself."""
     for statement in statements:
         if statement.missing is not None:
-            raise statement.missing
+            raise statement.missing()
 
 
 async def _run(connection: Connection, statement: Statement) -> Outcome:
@@ -148,7 +148,7 @@ async def _run(connection: Connection, statement: Statement) -> Outcome:
         return Outcome(0, await _copy_rows(connection, statement.query, statement.rows))
     changed, ids = await _run_rows(connection, statement.query, statement.rows)
     if statement.missing is not None and changed < len(statement.rows):
-        raise statement.missing
+        raise statement.missing()
     return Outcome(ids[0] if ids else 0, changed)
 
 

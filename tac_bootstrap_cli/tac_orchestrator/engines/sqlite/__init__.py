@@ -35,6 +35,7 @@ class SqliteEngine:
     """See `engines.base.Engine`."""
 
     codec = SqliteCodec()
+    whole_rounds = False
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path.absolute()

@@ -125,13 +125,13 @@ def _refuse_missing(units: Sequence[Unit]) -> None:
     """Somebody's row is missing. Raising makes `_settle` ask each unit for itself."""
     for unit in units:
         if unit.statements[0].missing is not None:
-            raise unit.statements[0].missing
+            raise unit.statements[0].missing()
 
 
 def _run(connection: sqlite.Connection, statement: Statement) -> Outcome:
     outcome = _run_rows(connection, statement.query, statement.rows)
     if statement.missing is not None and outcome.changed < len(statement.rows):
-        raise statement.missing
+        raise statement.missing()
     return outcome
 
 

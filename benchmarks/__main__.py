@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.folder.mkdir(parents=True, exist_ok=True)
     with temporary_folder(given.folder) as folder:
         print_surroundings(folder)
-        parts = _parts(given.folder, given.only)
+        parts = _parts(given.folder, given.only, given.server)
         wanted = parts if given.part == "all" else (given.part,)
         lines = [line for name in wanted for line in parts[name](size, folder)]
     return show(lines)
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("part", nargs="?", default="all", choices=[*_parts(None, ""), "all"])
+    parser.add_argument("part", nargs="?", default="all", choices=[*_parts(None, "", None), "all"])
     sizes = parser.add_mutually_exclusive_group()
     sizes.set_defaults(size=FULL)
     sizes.add_argument("--small", dest="size", action="store_const", const=SMALL, help="minutes: for a trial")
@@ -48,12 +48,18 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="where to make the databases, and to keep the large one to be read again; temporary if not given",
     )
+    parser.add_argument(
+        "--server", metavar="URL", help="a database of PostgreSQL for postgres-reads: filled once; one of its own if not given"
+    )
     return parser
 
 
-def _parts(folder: Path | None, only: str) -> dict[str, Part]:
+def _parts(folder: Path | None, only: str, url: str | None) -> dict[str, Part]:
     def read(size: Size, temporary: Path) -> list[Line]:
         return reads.measure(size, folder or temporary, keep=folder is not None, only=only)
+
+    def read_server(size: Size, _temporary: Path) -> list[Line]:
+        return reads.measure_postgres(size, url=url, only=only)
 
     def serve(size: Size, temporary: Path) -> list[Line]:
         return server.measure(size, folder or temporary)
@@ -71,6 +77,7 @@ def _parts(folder: Path | None, only: str) -> dict[str, Part]:
         "page": show_page,
         "ingest": ingest.measure,
         "reads": read,
+        "postgres-reads": read_server,
     }
 
 

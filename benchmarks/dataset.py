@@ -181,18 +181,23 @@ async def is_current(path: Path) -> bool:
 
 
 async def build(path: Path, dataset: Dataset) -> None:
-    """Makes the store, in memory that does not depend on its size. An interrupted build leaves nothing under this name."""
+    """Makes the store in a file. An interrupted build leaves nothing under this name."""
     unfinished = path.with_name(f"{path.name}.building")
     for file in unfinished.parent.glob(f"{unfinished.name}*"):
         file.unlink()
-    async with Database(settings(unfinished)) as database:
+    await fill(unfinished, dataset)
+    unfinished.rename(path)
+
+
+async def fill(target: Path | str, dataset: Dataset) -> None:
+    """All rows of a new store, in memory that does not depend on its size."""
+    async with Database(settings(target)) as database:
         await _create_agents(database, dataset)
         prompts = _shown(dataset.prompts(), "Building: prompts", dataset.prompt_count)
         await database.prompts.create_many(prompts)
         await database.agent_logs.create_many(_shown(dataset.logs(), "Building: logs", dataset.log_count))
         system_logs = _shown(dataset.system_logs(), "Building: system logs", dataset.system_log_count)
         await database.system_logs.create_many(system_logs)
-    unfinished.rename(path)
 
 
 async def _create_agents(database: Database, dataset: Dataset) -> None:

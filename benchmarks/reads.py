@@ -17,15 +17,21 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from tac_bootstrap_cli.tests.postgres.running import new_cluster
+
 from benchmarks import dataset
 from benchmarks.dataset import KINDS, SPAN, START, Dataset
 from benchmarks.harness import Budget, Line, ProgressLine, Size, settings, spread, temporary_folder
+from benchmarks.postgres import DURABLE
 from tac_orchestrator import Database
-from tac_orchestrator.cli.lookup import matching, statement
+from tac_orchestrator.cli.lookup import matching
 from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.ops.checks import vacuum
+from tac_orchestrator.ops.figures import holdings
 from tac_orchestrator.queries import Query
 
 PAGE, SEARCH = Budget(10, " ms"), Budget(50, " ms")
+PAGE_OF_SERVER = Budget(20, " ms")
 ATTEMPTS = 4
 
 # The day in the middle, on which the hot agent ran.
@@ -138,8 +144,9 @@ def _sessions_and_feed(data: Dataset, last: str) -> Iterator[Case]:
 
 
 def _ten_before(position: str) -> str:
+    """On a server, ten transactions; there is one number for everything."""
     change, agent_log, system_log = map(int, position.split("."))
-    return f"{change}.{agent_log - 10}.{system_log}"
+    return f"{change}.{agent_log - 10}.{system_log}" if agent_log else f"{change - 10}.0.0"
 
 
 def _totals() -> Iterator[Case]:
@@ -148,7 +155,7 @@ def _totals() -> Iterator[Case]:
     for group in ("model", "day", "agent_type", "session"):
         for name, span in spans.items():
             yield Case(f"usage: by {group}, {name}", lambda database, group=group, span=span: database.usage.by(group, **span))
-    yield Case("tac-orch status: counts", lambda database: database.query(statement("counts"), today=f"{end:%Y-%m-%d}"))
+    yield Case("tac-orch status: counts", lambda database: holdings(database, end))
 
 
 def _lookups(data: Dataset) -> Iterator[Case]:
@@ -251,8 +258,13 @@ async def explain(database: Database, case: Case) -> None:
     print(f"\n{case.name} takes longer than its budget:")
     for asked in listener.asked:
         print(f"  {asked.took_ms:.1f} ms: {asked.sql}\n    {dict(asked.values)}")
-        for row in await database.query(f"EXPLAIN QUERY PLAN {asked.sql}", **asked.values):
-            print(f"    {row['detail']}")
+        for plan in await _plan(database, asked):
+            print(f"    {plan}")
+
+
+async def _plan(database: Database, asked: Asked) -> list[str]:
+    explain = "EXPLAIN QUERY PLAN" if database.engine.path else "EXPLAIN (ANALYZE, BUFFERS)"
+    return [str(list(row.values())[-1]) for row in await database.query(f"{explain} {asked.sql}", **asked.values)]
 
 
 async def catch_up(database: Database) -> Line:
@@ -279,16 +291,45 @@ def measure(size: Size, folder: Path, *, keep: bool = False, only: str = "") -> 
         asyncio.run(dataset.build(path, data))
         seconds, rows = perf_counter() - start, data.log_count + data.prompt_count
         found.append(Line("store, built", f"in {seconds:.0f} s, {rows / seconds:.0f} rows/s"))
-    sizes = f"{data.log_count} logs, {data.prompt_count} prompts, {data.session_count} sessions"
-    found.append(Line("store", f"{sizes}, {path.stat().st_size / 1e9:.2f} GB"))
+    found.append(Line("store", f"{_sizes(data)}, {path.stat().st_size / 1e9:.2f} GB"))
     return found + asyncio.run(_ask(path, data, size.repeats, only))
 
 
-async def _ask(path: Path, data: Dataset, repeats: int, only: str) -> list[Line]:
+def measure_postgres(size: Size, *, url: str | None = None, only: str = "") -> list[Line]:
+    """The same from a server: one of its own, or a database that somebody names, which is filled if it holds no sessions."""
+    if url is None:
+        with new_cluster(settings=DURABLE) as cluster, cluster.new_database() as own:
+            return measure_postgres(size, url=own, only=only)
+    data, found = Dataset(size.reads), list[Line]()
+    start = perf_counter()
+    if asyncio.run(_filled(url, data)):
+        found.append(Line("PostgreSQL: store, built", f"in {perf_counter() - start:.0f} s"))
+    found.append(Line("PostgreSQL: store", _sizes(data)))
+    lines = asyncio.run(_ask(url, data, size.repeats, only, page=PAGE_OF_SERVER))
+    return [*found, *(replace(line, what=f"PostgreSQL: {line.what}") for line in lines)]
+
+
+async def _filled(url: str, data: Dataset) -> bool:
+    """Whether it had to be. A server sees to its tables when it has been left alone for a while; this one is read at once."""
+    async with Database(settings(url)) as database:
+        if (await database.sessions.totals())["session_count"]:
+            return False
+    await dataset.fill(url, data)
+    async with Database(settings(url)) as database:
+        await vacuum(database)
+    return True
+
+
+def _sizes(data: Dataset) -> str:
+    return f"{data.log_count} logs, {data.prompt_count} prompts, {data.session_count} sessions"
+
+
+async def _ask(target: Path | str, data: Dataset, repeats: int, only: str, page: Budget = PAGE) -> list[Line]:
     """Searches come last: the first of them has to catch up with all rows, which takes minutes."""
     found, spent = list[Line](), dict[Case, list[float]]()
-    async with Database(settings(path), create=False) as database:
-        wanted = [case for case in await cases(database, data) if only in case.name]
+    async with Database(settings(target), create=False) as database:
+        everything = [case if case.budget is SEARCH else replace(case, budget=page) for case in await cases(database, data)]
+        wanted = [case for case in everything if only in case.name]
         progress = ProgressLine("Reading", len(wanted))
         for number, case in enumerate(wanted):
             progress.show(number)

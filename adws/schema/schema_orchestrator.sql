@@ -146,6 +146,8 @@ CREATE INDEX IF NOT EXISTS idx_agents_lease ON agents (lease_id) WHERE lease_id 
 --                  rounded to the eighth decimal each time, so that nothing drifts.
 -- sessions         one row a workflow. It fails or is cancelled with its root agents, not with a sub-agent they survived.
 -- daily_usage      one row a day, kind of agent and model ('' while unknown). Rows with pruned = 1 keep what retention removed.
+-- log_counts       how many logs there are up to a position. New ones are always behind it, so that recording them costs nothing:
+--                  whoever wants to know how many there are counts these, and moves the position.
 --
 -- A prompt counts once it has ended or has a cost. What a row counts for stands in one view; whatever happens to the row is
 -- posted as "take away what it counted for" and "add what it counts for now". A posting is an INSERT into a view whose
@@ -194,6 +196,14 @@ CREATE TABLE IF NOT EXISTS daily_usage (
     cost_usd REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (day, orchestrator_agent_id, model, pruned)
 ) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS log_counts (
+    entity TEXT PRIMARY KEY NOT NULL,
+    position INTEGER NOT NULL DEFAULT 0,
+    log_count INTEGER NOT NULL DEFAULT 0
+);
+
+INSERT OR IGNORE INTO log_counts (entity) VALUES ('agent_log'), ('system_log');
 
 CREATE VIEW IF NOT EXISTS agent_postings AS
 SELECT
@@ -371,6 +381,16 @@ BEGIN
     INSERT INTO prompt_postings SELECT * FROM prompt_reversals WHERE prompt_id = OLD.id;
 END;
 
+CREATE TRIGGER IF NOT EXISTS agent_logs_delete_totals AFTER DELETE ON agent_logs
+BEGIN
+    UPDATE log_counts SET log_count = log_count - 1 WHERE entity = 'agent_log' AND position >= OLD.id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS system_logs_delete_totals AFTER DELETE ON system_logs
+BEGIN
+    UPDATE log_counts SET log_count = log_count - 1 WHERE entity = 'system_log' AND position >= OLD.id;
+END;
+
 -- What was there before is reckoned once. A cost that an agent has and its prompts do not account for becomes a prompt of its
 -- own, so that the sum stays what it was.
 
@@ -407,6 +427,10 @@ WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'too
 CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at) WHERE model_used IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at);
+-- Before the two that they seem as good as.
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_type ON agent_logs (agent_id, log_type, created_at)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_level ON agent_logs (agent_id, log_level, created_at) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
@@ -416,8 +440,8 @@ WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_system_logs_created ON system_logs (created_at);
 CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at) WHERE component IS NOT NULL;
 
-CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at);
-CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at) WHERE status IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at, session_id);
+CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at, session_id) WHERE status IS NOT NULL;
 -- The feed of changes: what was created, updated or deleted, in the order of the commits. A listener remembers how far it has
 -- read, and asks for what came after.
 --
@@ -532,6 +556,11 @@ CREATE VIRTUAL TABLE IF NOT EXISTS agent_log_search USING fts5 (
 CREATE VIRTUAL TABLE IF NOT EXISTS system_log_search USING fts5 (
     message, details, content = 'system_logs', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
 );
+
+-- The words of each index, in their order, once for each place where they stand.
+CREATE VIRTUAL TABLE IF NOT EXISTS prompt_search_words USING fts5vocab (prompt_search, instance);
+CREATE VIRTUAL TABLE IF NOT EXISTS agent_log_search_words USING fts5vocab (agent_log_search, instance);
+CREATE VIRTUAL TABLE IF NOT EXISTS system_log_search_words USING fts5vocab (system_log_search, instance);
 
 CREATE TRIGGER IF NOT EXISTS prompts_update_search_before BEFORE UPDATE OF id, prompt_text, response_text ON prompts
 BEGIN

@@ -4,6 +4,8 @@
 --                  rounded to the eighth decimal each time, so that nothing drifts.
 -- sessions         one row a workflow. It fails or is cancelled with its root agents, not with a sub-agent they survived.
 -- daily_usage      one row a day, kind of agent and model ('' while unknown). Rows with pruned = 1 keep what retention removed.
+-- log_counts       how many logs there are up to a position. New ones are always behind it, so that recording them costs nothing:
+--                  whoever wants to know how many there are counts these, and moves the position.
 --
 -- A prompt counts once it has ended or has a cost. What a row counts for stands in one view; whatever happens to the row is
 -- posted as "take away what it counted for" and "add what it counts for now". A posting is an INSERT into a view whose
@@ -52,6 +54,14 @@ CREATE TABLE IF NOT EXISTS daily_usage (
     cost_usd REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (day, orchestrator_agent_id, model, pruned)
 ) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS log_counts (
+    entity TEXT PRIMARY KEY NOT NULL,
+    position INTEGER NOT NULL DEFAULT 0,
+    log_count INTEGER NOT NULL DEFAULT 0
+);
+
+INSERT OR IGNORE INTO log_counts (entity) VALUES ('agent_log'), ('system_log');
 
 CREATE VIEW IF NOT EXISTS agent_postings AS
 SELECT
@@ -227,6 +237,16 @@ END;
 CREATE TRIGGER IF NOT EXISTS prompts_delete_totals BEFORE DELETE ON prompts
 BEGIN
     INSERT INTO prompt_postings SELECT * FROM prompt_reversals WHERE prompt_id = OLD.id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS agent_logs_delete_totals AFTER DELETE ON agent_logs
+BEGIN
+    UPDATE log_counts SET log_count = log_count - 1 WHERE entity = 'agent_log' AND position >= OLD.id;
+END;
+
+CREATE TRIGGER IF NOT EXISTS system_logs_delete_totals AFTER DELETE ON system_logs
+BEGIN
+    UPDATE log_counts SET log_count = log_count - 1 WHERE entity = 'system_log' AND position >= OLD.id;
 END;
 
 -- What was there before is reckoned once. A cost that an agent has and its prompts do not account for becomes a prompt of its

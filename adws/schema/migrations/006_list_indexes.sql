@@ -17,6 +17,10 @@ WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'too
 CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at) WHERE model_used IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at);
+-- Before the two that they seem as good as.
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_type ON agent_logs (agent_id, log_type, created_at)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_level ON agent_logs (agent_id, log_level, created_at) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
@@ -26,5 +30,5 @@ WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
 CREATE INDEX IF NOT EXISTS idx_system_logs_created ON system_logs (created_at);
 CREATE INDEX IF NOT EXISTS idx_system_logs_component ON system_logs (component, created_at) WHERE component IS NOT NULL;
 
-CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at);
-CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at) WHERE status IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_sessions_started ON sessions (started_at, session_id);
+CREATE INDEX IF NOT EXISTS idx_sessions_status ON sessions (status, started_at, session_id) WHERE status IS NOT NULL;

@@ -130,6 +130,7 @@ CREATE INDEX IF NOT EXISTS idx_agents_lease ON agents (lease_id) WHERE lease_id 
 -- agents.cost_usd  the sum of the agent's prompts; NULL while none of them has a known cost.
 -- sessions         one row a workflow. It fails or is cancelled with its root agents, not with a sub-agent they survived.
 -- daily_usage      one row a day, kind of agent and model ('' while unknown). Rows with pruned = 1 keep what retention removed.
+-- log_counts       how many logs there are: what its rows add up to.
 --
 -- sessions and daily_usage are views. Were they tables, all recorders would wait for each other at the rows of today, and could
 -- block each other for good. Instead each recorder adds to rows of its own, which have its slot, and whoever reads adds these up.
@@ -182,6 +183,13 @@ CREATE TABLE IF NOT EXISTS daily_totals (
     tokens_cache_write NUMERIC(30) NOT NULL DEFAULT 0,
     cost_usd NUMERIC(28, 8) NOT NULL DEFAULT 0,
     PRIMARY KEY (day, orchestrator_agent_id, model, pruned, slot)
+) WITH (fillfactor = 50);
+
+CREATE TABLE IF NOT EXISTS log_counts (
+    entity TEXT NOT NULL,
+    slot SMALLINT NOT NULL,
+    log_count BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (entity, slot)
 ) WITH (fillfactor = 50);
 
 CREATE OR REPLACE VIEW sessions AS
@@ -510,6 +518,26 @@ REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION post_change
 CREATE OR REPLACE TRIGGER prompts_delete_totals AFTER DELETE ON prompts
 REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION post_changed_prompts('-1');
 
+CREATE OR REPLACE FUNCTION count_logs() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO log_counts (entity, slot, log_count)
+    SELECT TG_ARGV[0], recorder_slot(), TG_ARGV[1]::INTEGER * COUNT(*) FROM changed HAVING COUNT(*) > 0
+    ON CONFLICT (entity, slot) DO UPDATE SET log_count = log_counts.log_count + excluded.log_count;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER agent_logs_insert_totals AFTER INSERT ON agent_logs
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_logs('agent_log', '1');
+
+CREATE OR REPLACE TRIGGER agent_logs_delete_totals AFTER DELETE ON agent_logs
+REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_logs('agent_log', '-1');
+
+CREATE OR REPLACE TRIGGER system_logs_insert_totals AFTER INSERT ON system_logs
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_logs('system_log', '1');
+
+CREATE OR REPLACE TRIGGER system_logs_delete_totals AFTER DELETE ON system_logs
+REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION count_logs('system_log', '-1');
+
 -- Who knows the totals of a session or a day and not all of its rows, because some were removed, says so by an INSERT: it adds what
 -- the totals lack.
 CREATE OR REPLACE FUNCTION complete_session() RETURNS TRIGGER LANGUAGE plpgsql AS $$
@@ -604,6 +632,9 @@ WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'too
 CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at, id) WHERE model_used IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at, id);
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_type ON agent_logs (agent_id, log_type, created_at, id)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_level ON agent_logs (agent_id, log_level, created_at, id) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at, id) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at, id)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from typing import Literal, NamedTuple
 
 import click
@@ -72,11 +71,6 @@ async def agent_id(database: Database, key: str | None) -> str | None:
 async def prompt_id(database: Database, key: str | None) -> str | None:
     """Raises NotFound, and UsageError if it may mean several."""
     return None if key is None else _only(_as(await matching(database, "prompts", key), "prompt"), key, "prompt").id
-
-
-def statement(name: str) -> str:
-    """SQL that only the command line needs, from a file beside this one."""
-    return (files("tac_orchestrator.cli") / f"{name}.sql").read_text("utf-8")
 
 
 def _as(ids: list[str], kind: Thing) -> list[Found]:

@@ -10,13 +10,13 @@ from typing import Any, get_args
 from tac_orchestrator.cli.formats import counted, money, size
 from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.interrupts import run
-from tac_orchestrator.cli.lookup import Names, statement
+from tac_orchestrator.cli.lookup import Names
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json
-from tac_orchestrator.cli.store import close_lost, take_in_hooks
+from tac_orchestrator.cli.store import close_lost, is_there, take_in_hooks
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import Agent, Usage, WorkingStatus
-from tac_orchestrator.ops.figures import stored_bytes
+from tac_orchestrator.ops.figures import holdings, stored_bytes
 from tac_orchestrator.queries import queries
 from tac_orchestrator.schema import migrations
 
@@ -41,8 +41,7 @@ def status(target: str | None, as_json: bool) -> None:
     Days are UTC days. Agents whose process is gone are closed, as failed.
     """
     database = Database.open(target, create=False)
-    path = database.engine.path
-    found = run(_look(database)) if path is None or path.exists() else None
+    found = run(_look(database)) if is_there(database.engine) else None
     if as_json:
         print_json({"path": database.target, "exists": found is not None, **(found or {})})
     elif found is None:
@@ -56,12 +55,11 @@ async def _look(database: Database) -> dict[str, Any]:
     async with database:
         await take_in_hooks(database)
         closed = await close_lost(database)
-        counts = (await database.query(statement("counts"), today=f"{today:%Y-%m-%d}"))[0]
         days = await database.usage.by("day", since=today - timedelta(days=6))
         return {
             "schema_version": len(migrations()),
             "size_bytes": stored_bytes(database),
-            **counts,
+            **await holdings(database, today),
             "lost_agents_closed": closed,
             **_costs("today", [day for day in days if day.group == f"{today:%Y-%m-%d}"]),
             **_costs("7d", days),

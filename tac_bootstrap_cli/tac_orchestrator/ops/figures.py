@@ -38,6 +38,14 @@ async def figures(db: Database) -> Figures:
     )
 
 
+async def holdings(db: Database, today: datetime) -> dict[str, int]:
+    """How many rows of each kind there are, how many sessions have begun since, and how many agents run."""
+    query = db.engine.queries("figures")["holdings"]
+    (raw,) = await db.engine.fetch(query, (db.engine.codec.time(today),))
+    logs = {"agent_log_count": await db.agent_logs.count(), "system_log_count": await db.system_logs.count()}
+    return {name: int(number) for name, number in raw.items()} | logs
+
+
 async def _counted(db: Database, query: str, states: tuple[str, ...]) -> dict[str, int]:
     found = await db.engine.fetch(db.engine.queries("figures")[query], ())
     return {**dict.fromkeys(states, 0), **{raw["status"]: raw["number"] for raw in found}}

@@ -64,6 +64,23 @@ agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :
 {also}agent_logs.log_type = :log_type AND {also}agent_logs.log_level = :log_level
     AND agent_logs.log_type <> 'milestone' AND agent_logs.log_type <> 'tool_call'
 
+-- list.log_type.agent_id --
+{also}agent_logs.agent_id = :agent_id AND {also}agent_logs.log_type = :log_type
+    AND agent_logs.log_type <> 'milestone' AND agent_logs.log_type <> 'tool_call'
+
+-- list.log_level.agent_id --
+{also}agent_logs.agent_id = :agent_id AND {also}agent_logs.log_level = :log_level AND agent_logs.log_level <> 'INFO'
+
+-- list.of_session.log_type --
+agent_logs.log_type = :log_type AND agent_logs.log_type <> 'milestone' AND agent_logs.log_type <> 'tool_call'
+
+-- list.of_session.log_level --
+agent_logs.log_level = :log_level AND agent_logs.log_level <> 'INFO'
+
+-- list.of_session.log_type.log_level --
+agent_logs.log_type = :log_type AND +agent_logs.log_level = :log_level
+    AND agent_logs.log_type <> 'milestone' AND agent_logs.log_type <> 'tool_call'
+
 -- list.since --
 agent_logs.created_at >= :since
 
@@ -78,6 +95,21 @@ agent_logs.created_at < :until
 -- Of two ends that the index may begin at, SQLite takes the first; a page begins at its own.
 +agent_logs.created_at < :until AND (agent_logs.created_at, agent_logs.id)
     < (SELECT earlier.created_at, earlier.id FROM agent_logs AS earlier WHERE earlier.id = :before)
+
+-- count --
+-- How many there are: those that have been counted, and the rest.
+SELECT log_count + (SELECT COUNT(*) FROM agent_logs WHERE agent_logs.id > log_counts.position) AS log_count
+FROM log_counts WHERE entity = 'agent_log'
+
+-- uncounted --
+-- Behind which position those begin that have not been counted, and how far they go.
+SELECT position, COALESCE((SELECT MAX(id) FROM agent_logs), 0) AS last FROM log_counts WHERE entity = 'agent_log'
+
+-- note_count --
+UPDATE log_counts SET position = :last, log_count = log_count + (
+    SELECT COUNT(*) FROM agent_logs WHERE agent_logs.id > log_counts.position AND agent_logs.id <= :last
+)
+WHERE entity = 'agent_log' AND position < :last
 
 -- delete --
 DELETE FROM agent_logs WHERE id = :id

@@ -1,11 +1,16 @@
 -- changes_after --
-SELECT id, entity, operation, row_id FROM changes WHERE id > :id ORDER BY id LIMIT :limit
+SELECT id, entity, operation, row_id, id || '.' || :agent_log || '.' || :system_log AS position
+FROM changes WHERE id > :change ORDER BY id LIMIT :limit
 
 -- agent_logs_after --
-SELECT id, 'agent_log' AS entity, 'insert' AS operation, id AS row_id FROM agent_logs WHERE id > :id ORDER BY id LIMIT :limit
+SELECT 'agent_log' AS entity, 'insert' AS operation, CAST(id AS TEXT) AS row_id,
+    :change || '.' || id || '.' || :system_log AS position
+FROM agent_logs WHERE id > :agent_log ORDER BY id LIMIT :limit
 
 -- system_logs_after --
-SELECT id, 'system_log' AS entity, 'insert' AS operation, id AS row_id FROM system_logs WHERE id > :id ORDER BY id LIMIT :limit
+SELECT 'system_log' AS entity, 'insert' AS operation, CAST(id AS TEXT) AS row_id,
+    :change || '.' || :agent_log || '.' || id AS position
+FROM system_logs WHERE id > :system_log ORDER BY id LIMIT :limit
 
 -- last --
 -- How far the feed goes.

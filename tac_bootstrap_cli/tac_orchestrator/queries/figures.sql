@@ -1,3 +1,14 @@
+-- holdings --
+-- How many rows of each kind there are, and how many agents run. A prompt that has ended, or has a cost, is counted for its day.
+SELECT
+    (SELECT COUNT(*) FROM sessions) AS session_count,
+    (SELECT COUNT(*) FROM sessions WHERE started_at >= :since) AS sessions_today,
+    (SELECT COUNT(*) FROM agents) AS agent_count,
+    (SELECT COUNT(*) FROM agents
+     WHERE status = 'initializing' OR status = 'planning' OR status = 'executing' OR status = 'reviewing') AS running_count,
+    (SELECT COALESCE(SUM(prompt_count), 0) FROM daily_usage WHERE pruned = 0)
+        + (SELECT COUNT(*) FROM prompts WHERE (status = 'pending' OR status = 'streaming') AND cost_usd IS NULL) AS prompt_count
+
 -- agents_at_work --
 -- How many agents are in each state that is not the last; few, whatever the store holds.
 SELECT status, COUNT(*) AS number FROM agents

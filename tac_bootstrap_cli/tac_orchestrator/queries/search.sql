@@ -46,6 +46,44 @@ WHERE entity = :entity AND position < :last
 UPDATE search_progress SET position = COALESCE((SELECT MAX(document_id) FROM prompt_documents), position)
 WHERE entity = 'prompt_document'
 
+-- words_prompt --
+-- The first words of the index that begin so. Each is looked up behind the one before it: to go from one to the next would be to
+-- go through all places where it stands.
+WITH RECURSIVE words (word) AS (
+    SELECT * FROM (
+        SELECT term FROM prompt_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT term FROM prompt_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
+    ) FROM words WHERE words.word IS NOT NULL LIMIT :limit
+)
+SELECT word FROM words WHERE word IS NOT NULL
+
+-- words_agent_log --
+WITH RECURSIVE words (word) AS (
+    SELECT * FROM (
+        SELECT term FROM agent_log_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT term FROM agent_log_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
+    ) FROM words WHERE words.word IS NOT NULL LIMIT :limit
+)
+SELECT word FROM words WHERE word IS NOT NULL
+
+-- words_system_log --
+WITH RECURSIVE words (word) AS (
+    SELECT * FROM (
+        SELECT term FROM system_log_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT term FROM system_log_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
+    ) FROM words WHERE words.word IS NOT NULL LIMIT :limit
+)
+SELECT word FROM words WHERE word IS NOT NULL
+
 -- find_prompt --
 SELECT 'prompt' AS entity, prompts.id, prompts.agent_id, agents.session_id, prompts.created_at, found.excerpt
 FROM (

@@ -36,8 +36,21 @@ SELECT COUNT(*) AS session_count, COALESCE(SUM(agent_count), 0) AS agent_count,
 FROM sessions
 
 -- matching --
--- The sessions whose name begins with what somebody typed; the newest first.
-SELECT session_id FROM sessions WHERE session_id >= :first AND session_id < :last ORDER BY started_at DESC LIMIT :limit
+-- The sessions whose name begins with what somebody typed; the newest first. Few are put in order; of many, the newest are soon
+-- met by who goes back in time.
+WITH few AS MATERIALIZED (
+    SELECT session_id, started_at FROM sessions WHERE session_id >= :first AND session_id < :last LIMIT 500
+)
+SELECT session_id FROM (
+    SELECT session_id, started_at FROM few WHERE (SELECT COUNT(*) FROM few) < 500
+    UNION ALL
+    SELECT session_id, started_at FROM (
+        SELECT session_id, started_at FROM sessions
+        WHERE (SELECT COUNT(*) FROM few) = 500 AND +sessions.session_id >= :first AND +sessions.session_id < :last
+        ORDER BY sessions.started_at DESC, sessions.session_id DESC LIMIT :limit
+    ) AS newest
+) AS found
+ORDER BY started_at DESC, session_id DESC LIMIT :limit
 
 -- tree --
 -- The agents of a session in the order of their start, with the name of their kind and the totals of their own prompts.

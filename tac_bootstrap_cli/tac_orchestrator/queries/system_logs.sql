@@ -38,6 +38,21 @@ system_logs.created_at < :until
 +system_logs.created_at < :until AND (system_logs.created_at, system_logs.id)
     < (SELECT earlier.created_at, earlier.id FROM system_logs AS earlier WHERE earlier.id = :before)
 
+-- count --
+-- How many there are: those that have been counted, and the rest.
+SELECT log_count + (SELECT COUNT(*) FROM system_logs WHERE system_logs.id > log_counts.position) AS log_count
+FROM log_counts WHERE entity = 'system_log'
+
+-- uncounted --
+-- Behind which position those begin that have not been counted, and how far they go.
+SELECT position, COALESCE((SELECT MAX(id) FROM system_logs), 0) AS last FROM log_counts WHERE entity = 'system_log'
+
+-- note_count --
+UPDATE log_counts SET position = :last, log_count = log_count + (
+    SELECT COUNT(*) FROM system_logs WHERE system_logs.id > log_counts.position AND system_logs.id <= :last
+)
+WHERE entity = 'system_log' AND position < :last
+
 -- delete --
 DELETE FROM system_logs WHERE id = :id
 

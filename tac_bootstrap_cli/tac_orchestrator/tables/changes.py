@@ -21,7 +21,7 @@ _SEQUENCES = ("changes_after", "agent_logs_after", "system_logs_after")
 
 class _Position(NamedTuple):
     """How far the feed has been read: a number for each of the sequences that make it up. Where it is one sequence, it has all
-    three numbers to itself, and its rows say their position."""
+    three numbers to itself."""
 
     change: int
     agent_log: int
@@ -50,12 +50,13 @@ class Changes(Table[Change]):
         for place, sequence in enumerate(_SEQUENCES):
             if sequence not in self._queries:
                 continue
-            rows = await self._fetch(self._queries[sequence], id=at[place], position=str(at), limit=limit - len(found))
+            rows = await self._fetch(self._queries[sequence], **at._asdict(), position=str(at), limit=limit - len(found))
             if place == 0 and rows and rows[0]["id"] != at.change + 1:
                 await self._refuse_gap(at)
-            for raw in rows:
-                at = self._parsed(raw["position"]) if "position" in raw else at._replace(**{at._fields[place]: raw["id"]})
-                found.append(self._row({**raw, "row_id": str(raw["row_id"]), "position": str(at)}))
+            found += map(self._row, rows)
+            if len(found) == limit:
+                break
+            at = self._parsed(found[-1].position) if rows else at
         return found
 
     async def follow(self, position: str | None = None) -> AsyncIterator[Change]:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
+from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly
 from tac_orchestrator.models import AgentLog, SystemLog
 from tac_orchestrator.tables.base import PIECE, Table, now
 
 L = TypeVar("L", AgentLog, SystemLog)
+
+_COUNTED_A_STEP = 20_000
 
 
 class Logs(Table[L]):
     async def create_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         """Logs in bulk, a mapping of columns each. Returns how many. A bad row stops it; see `Table._insert_many`."""
         return await self._insert_many({"created_at": now(), **row} for row in rows)
+
+    async def count(self) -> int:
+        """How many there are. What was counted once is not counted again, where the store can be written to."""
+        if "uncounted" in self._queries:
+            with suppress(DatabaseReadOnly, DatabaseFull, DatabaseBusy):
+                await self._note_count()
+        return int((await self._fetch(self._queries["count"]))[0]["log_count"])
+
+    async def _note_count(self) -> None:
+        """In steps beside which others can write. What is less than a step is soon counted by whoever asks."""
+        (raw,) = await self._fetch(self._queries["uncounted"])
+        for last in range(raw["position"] + _COUNTED_A_STEP, raw["last"] + 1, _COUNTED_A_STEP):
+            await self._write(self._statement("note_count", {"last": last}))
 
     async def delete_older(self, until: datetime) -> int:
         """Those made before this time, in pieces beside which others can write. Returns how many there were."""

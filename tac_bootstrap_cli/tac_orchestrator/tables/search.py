@@ -8,18 +8,20 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tac_orchestrator.engines.base import RawRow, Term, Terms
 from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly, InvalidRecord
 from tac_orchestrator.models import SearchHit
+from tac_orchestrator.queries import Query
 from tac_orchestrator.tables.base import Page, Table
 
 _LOG = logging.getLogger("tac_orchestrator")
 
 _ENTITIES = ("prompt", "agent_log", "system_log")
 _ROWS_A_STEP = {"prompt": 500, "agent_log": 5000, "system_log": 5000}
+_FEW_WORDS = 200
 _TERM = re.compile(r'(?P<minus>-)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 
 
@@ -43,15 +45,38 @@ class Search(Table[SearchHit]):
         Raises InvalidRecord if there is no word to look for.
         """
         self._check_limit(limit)
-        values = {"words": self._engine.codec.match(terms(words)), "limit": limit}
+        wanted = terms(words)
         try:
             async for _ in self.catch_up():
                 pass
         except (DatabaseReadOnly, DatabaseFull, DatabaseBusy) as error:
             _LOG.warning("the search leaves out what was written since the last one: %s", error)
-        rows = [raw for entity in _ENTITIES for raw in await self._fetch(self._queries[f"find_{entity}"], **values)]
+        rows = [raw for entity in _ENTITIES for raw in await self._matching(entity, wanted, limit)]
         rows.sort(key=lambda raw: str(raw["created_at"]), reverse=True)
         return [self._row(raw) for raw in rows[:limit]]
+
+    async def _matching(self, entity: str, wanted: Terms, limit: int) -> list[RawRow]:
+        words = self._engine.codec.match(await self._spelled_out(entity, wanted))
+        return await self._fetch(self._queries[f"find_{entity}"], words=words, limit=limit)
+
+    async def _spelled_out(self, entity: str, wanted: Terms) -> Terms:
+        """Beginnings with the words that begin so. SQLite finds words from the newest row on; of a beginning, it puts all rows
+        together before it finds the first."""
+        query = self._queries.get(f"words_{entity}")
+        terms = {term for term in (*wanted.wanted, *wanted.unwanted) if isinstance(term, Term) and _is_beginning(term)}
+        if query is None or not terms:
+            return wanted
+        known = {term: replace(term, words=await self._words(query, term.text.lower())) for term in terms}
+        return Terms(
+            [known.get(term, term) if isinstance(term, Term) else term for term in wanted.wanted],
+            [known.get(term, term) for term in wanted.unwanted],
+        )
+
+    async def _words(self, query: Query, beginning: str) -> tuple[str, ...]:
+        """Nothing if there are too many to look for each."""
+        last = beginning[:-1] + chr(ord(beginning[-1]) + 1)
+        rows = await self._fetch(query, first=beginning, last=last, limit=_FEW_WORDS + 1)
+        return tuple(raw["word"] for raw in rows) if len(rows) <= _FEW_WORDS else ()
 
     async def catch_up(self) -> AsyncIterator[Progress]:
         """Put what was written meanwhile into the index, in steps beside which others can write."""
@@ -73,6 +98,11 @@ class Search(Table[SearchHit]):
         if entity == "prompt":
             names = ["number_prompts", *names, "advance_documents"]
         await self._write(*(self._statement(name, values) for name in names if name in self._queries))
+
+
+def _is_beginning(term: Term) -> bool:
+    """Of one word that is in the index as it is typed, but for capital letters."""
+    return term.is_prefix and term.text.isascii() and term.text.isalnum()
 
 
 def terms(words: str) -> Terms:

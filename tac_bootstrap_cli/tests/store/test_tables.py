@@ -560,14 +560,16 @@ STATISTICS = {
     "idx_agent_logs_level": "100000 30000 1",
     "idx_agent_logs_type": "200000 50000 1",
     "idx_agent_logs_type_level": "200000 50000 10000 1",
+    "idx_agent_logs_agent_type": "200000 3 2 1",
+    "idx_agent_logs_agent_level": "100000 2 2 1",
     "idx_agent_logs_created": "10000000 1",
     "system_logs": "1000000",
     "idx_system_logs_level": "1000000 200000 1",
     "idx_system_logs_component": "1000000 100000 1",
     "idx_system_logs_created": "1000000 1",
     "sessions": "20000",
-    "idx_sessions_started": "20000 1",
-    "idx_sessions_status": "20000 5000 1",
+    "idx_sessions_started": "20000 1 1",
+    "idx_sessions_status": "20000 5000 1 1",
 }
 """What ANALYZE finds in a large store."""
 
@@ -605,6 +607,12 @@ async def test_a_list_goes_by_the_index_of_its_most_selective_filter(
     assert bad_plans == {}
 
 
+INDEXES_OF_AN_AGENT = (
+    ("log_type=error", "idx_agent_logs_agent_type"),
+    ("log_level=ERROR", "idx_agent_logs_agent_level"),
+    ("log_level=DEBUG", "idx_agent_logs_agent_level"),
+)
+
 INDEXES_OF_TWO = (
     ({"log_type=error", "log_level"}, "idx_agent_logs_type_level"),
     ({"status=failed", "model_used"}, "idx_prompts_status_model"),
@@ -617,11 +625,12 @@ def is_good(plan: list[str], table: str, combination: Iterable[Choice]) -> bool:
     """Whether it finds its rows by the index of the first filter that has one, else by that of the time, in order."""
     by_time = f"idx_{table}_{TIME_COLUMNS[table].removesuffix('_at')}"
     index = next((index for _, _, index in combination if index not in {None, "time"}), by_time)
-    if index not in {f"idx_{table}_agent", "session"}:
-        asked = {part for name, value, _ in combination for part in (name, f"{name}={value}")}
-        index = next((both for names, both in INDEXES_OF_TWO if names <= asked), index)
     by_session = index == "session"
-    index = f"idx_{table}_agent" if by_session else index
+    asked = {part for name, value, _ in combination for part in (name, f"{name}={value}")}
+    if index in {f"idx_{table}_agent", "session"}:
+        index = next((both for name, both in INDEXES_OF_AN_AGENT if name in asked), f"idx_{table}_agent")
+    else:
+        index = next((both for names, both in INDEXES_OF_TWO if names <= asked), index)
     step = next(step for step in plan if step.split()[1] == table)
     return (
         re.search(f"USING (COVERING )?INDEX {index}( |$)", step) is not None

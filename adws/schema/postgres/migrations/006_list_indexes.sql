@@ -16,6 +16,9 @@ WHERE prompt_type <> 'adw' AND prompt_type <> 'followup' AND prompt_type <> 'too
 CREATE INDEX IF NOT EXISTS idx_prompts_model ON prompts (model_used, created_at, id) WHERE model_used IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS idx_agent_logs_created ON agent_logs (created_at, id);
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_type ON agent_logs (agent_id, log_type, created_at, id)
+WHERE log_type <> 'milestone' AND log_type <> 'tool_call';
+CREATE INDEX IF NOT EXISTS idx_agent_logs_agent_level ON agent_logs (agent_id, log_level, created_at, id) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_level ON agent_logs (log_level, created_at, id) WHERE log_level <> 'INFO';
 CREATE INDEX IF NOT EXISTS idx_agent_logs_type_level ON agent_logs (log_type, log_level, created_at, id)
 WHERE log_type <> 'milestone' AND log_type <> 'tool_call';

@@ -38,5 +38,7 @@ class SqliteCodec:
 
 
 def _quoted(term: Term) -> str:
+    if term.words:
+        return "(" + " OR ".join(f'"{word}"' for word in term.words) + ")"
     quoted = '"' + term.text.replace('"', '""') + '"'
     return f"{quoted} *" if term.is_prefix else quoted

@@ -52,6 +52,13 @@ FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN s
 ORDER BY system_logs.id
 ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
 
+-- words_prompt --
+-- A beginning is looked for like a word.
+
+-- words_agent_log --
+
+-- words_system_log --
+
 -- find_prompt --
 SELECT 'prompt' AS entity, prompts.id::TEXT AS id, prompts.agent_id, agents.session_id, prompts.created_at,
     excerpt(prompts.prompt_text, prompts.response_text, to_tsquery('pg_catalog.simple', :words)) AS excerpt

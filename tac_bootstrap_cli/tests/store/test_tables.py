@@ -773,6 +773,15 @@ async def test_sessions_are_found_by_how_they_begin(db: Database) -> None:
     assert await db.sessions.matching("no") == []
 
 
+async def test_of_many_sessions_that_begin_so_the_newest_are_found(db: Database) -> None:
+    times = {f"issue-{place}": DAY + timedelta(minutes=place * 7 % 600) for place in range(600)}
+    kind = await db.orchestrator_agents.register("builder", agent_type="builder")
+    await asyncio.gather(*(db.agents.create(kind.id, name, started_at=at) for name, at in times.items()))
+    newest = sorted(times, key=lambda name: times[name], reverse=True)
+    assert await db.sessions.matching("issue-", limit=9) == newest[:9]
+    assert await db.sessions.matching("issue-1", limit=9) == [name for name in newest if name.startswith("issue-1")][:9]
+
+
 async def test_the_tree_of_a_session_has_children_behind_their_parents(db: Database) -> None:
     root = await make_agent(db, "planner", started_at=DAY)
     late = await make_agent(db, "late", parent_agent_id=root.id, started_at=DAY + timedelta(hours=3))
@@ -1097,6 +1106,28 @@ async def test_the_newest_come_first_and_no_more_than_asked_for(db: Database, ag
         await make_prompt(db, agent, f"word {place}", created_at=DAY + timedelta(hours=place, minutes=30))
     hits = await db.search.find("word", limit=7)
     assert [hit.created_at for hit in hits] == [DAY + timedelta(hours=29, minutes=30 - 30 * place) for place in range(7)]
+
+
+async def test_a_beginning_is_found_whether_few_words_begin_so_or_many(db: Database, agent: Agent) -> None:
+    await db.prompts.create_many(
+        {
+            "agent_id": agent.id,
+            "prompt_type": "adw",
+            "prompt_text": f"many{place} few{place % 3}",
+            "created_at": DAY + timedelta(seconds=place),
+        }
+        for place in range(250)
+    )
+
+    async def found(words: str) -> list[int]:
+        hits = await db.search.find(words, limit=1000)
+        return [int((hit.created_at - DAY).total_seconds()) for hit in hits]
+
+    newest_first = [*reversed(range(250))]
+    assert await found("many*") == await found("FEW*") == await found("man* OR few1") == newest_first
+    assert await found("many24*") == [*reversed(range(240, 250)), 24]
+    assert await found("fe* -few1* -many2*") == [place for place in newest_first if place % 3 != 1 and str(place)[0] != "2"]
+    assert await found("many* fewer*") == []
 
 
 async def test_the_index_catches_up_in_steps(db: Database, agent: Agent) -> None:

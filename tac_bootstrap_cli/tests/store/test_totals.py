@@ -6,6 +6,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import permutations
@@ -20,7 +21,10 @@ from hypothesis import strategies as st
 
 from tac_orchestrator import Agent, Database, Prompt
 from tac_orchestrator.engines.sqlite.library import sqlite
+from tac_orchestrator.ops.figures import holdings
+from tac_orchestrator.ops.retention import prune
 from tac_orchestrator.schema import whole_schema
+from tac_orchestrator.testing import make_agent, make_prompt
 
 from ..postgres.running import Cluster
 from .support import connected
@@ -319,3 +323,58 @@ async def test_a_cost_of_nothing_is_known_to_be_nothing(db: Database, agent: Age
     await new_prompt(agent, status="completed", cost_usd=0)
     assert (await db.agents.get(agent.id)).cost_usd == 0
     assert (await db.sessions.get("session")).cost_usd == 0
+
+
+# How much there is
+
+
+async def test_the_store_says_how_much_it_holds_whatever_comes_and_goes(
+    db: Database, target: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far its logs have been counted before."""
+    monkeypatch.setattr("tac_orchestrator.tables.logs._COUNTED_A_STEP", 10)
+    agents = [await make_agent(db, name, session_id=name) for name in ("first", "second")]
+    for _ in range(3):
+        for agent in agents:
+            await add_some_of_everything(db, agent)
+            await assert_all_is_counted(db, target)
+    for log in (await db.agent_logs.list())[::7]:
+        await db.agent_logs.delete(log.id)
+    for prompt in (await db.prompts.list())[::4]:
+        await db.prompts.delete(prompt.id)
+    await assert_all_is_counted(db, target)
+    await db.system_logs.delete_older((await db.system_logs.list())[20].created_at)
+    await db.agents.delete(agents[0].id)
+    await assert_all_is_counted(db, target)
+    await db.agents.update(agents[1].id, status="completed")
+    await prune(db, timedelta(0))
+    await assert_all_is_counted(db, target)
+    assert (await holdings(db, datetime.now(UTC)))["prompt_count"] == 0
+
+
+async def add_some_of_everything(db: Database, agent: Agent) -> None:
+    for status in PROMPT_STATES:
+        for cost in (None, Decimal("0.5")):
+            await make_prompt(db, agent, status=status, cost_usd=cost)
+    for logs, columns in (
+        (db.agent_logs, {"agent_id": agent.id, "log_type": "milestone"}),
+        (db.system_logs, {"component": "api"}),
+    ):
+        await logs.create_many({**columns, "message": f"step {place}"} for place in range(17))
+
+
+async def assert_all_is_counted(db: Database, target: Path | str) -> None:
+    tables = {
+        "session": "sessions",
+        "agent": "agents",
+        "prompt": "prompts",
+        "agent_log": "agent_logs",
+        "system_log": "system_logs",
+    }
+    with connected(target) as connection:
+        present = {
+            f"{kind}_count": connection.execute(f"SELECT COUNT(*) AS number FROM {table}").fetchall()[0]["number"]
+            for kind, table in tables.items()
+        }
+    counted = await holdings(db, datetime.now(UTC))
+    assert {name: counted[name] for name in present} == present

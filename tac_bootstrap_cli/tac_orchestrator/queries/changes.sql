@@ -1,15 +1,15 @@
 -- changes_after --
-SELECT id, entity, operation, row_id, id || '.' || :agent_log || '.' || :system_log AS position
+SELECT id || '.' || :agent_log || '.' || :system_log AS position, entity, operation, row_id
 FROM changes WHERE id > :change ORDER BY id LIMIT :limit
 
 -- agent_logs_after --
-SELECT 'agent_log' AS entity, 'insert' AS operation, CAST(id AS TEXT) AS row_id,
-    :change || '.' || id || '.' || :system_log AS position
+SELECT :change || '.' || id || '.' || :system_log AS position, 'agent_log' AS entity, 'insert' AS operation,
+    CAST(id AS TEXT) AS row_id
 FROM agent_logs WHERE id > :agent_log ORDER BY id LIMIT :limit
 
 -- system_logs_after --
-SELECT 'system_log' AS entity, 'insert' AS operation, CAST(id AS TEXT) AS row_id,
-    :change || '.' || :agent_log || '.' || id AS position
+SELECT :change || '.' || :agent_log || '.' || id AS position, 'system_log' AS entity, 'insert' AS operation,
+    CAST(id AS TEXT) AS row_id
 FROM system_logs WHERE id > :system_log ORDER BY id LIMIT :limit
 
 -- last --

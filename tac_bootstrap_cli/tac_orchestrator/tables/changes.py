@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from tac_orchestrator.tables.base import Page, Table
 KEPT_CHANGES = 1_000_000
 """So many of the newest changes are kept for listeners that come back. Of logs, all that the store has."""
 
-_LOOK_EVERY_S = 0.05
 _PAGE = 1000
 _SEQUENCES = ("changes_after", "agent_logs_after", "system_logs_after")
 
@@ -51,7 +49,7 @@ class Changes(Table[Change]):
             if sequence not in self._queries:
                 continue
             rows = await self._fetch(self._queries[sequence], **at._asdict(), position=str(at), limit=limit - len(found))
-            if place == 0 and rows and rows[0]["id"] != at.change + 1:
+            if place == 0 and rows and self._parsed(rows[0]["position"]).change != at.change + 1:
                 await self._refuse_gap(at)
             found += map(self._row, rows)
             if len(found) == limit:
@@ -75,7 +73,7 @@ class Changes(Table[Change]):
         while True:
             generation = await self._engine.generation()
             if generation == seen:
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await self._engine.lull()
                 continue
             while found := await self.after(position):
                 yield found

@@ -1,7 +1,6 @@
 -- changes_after --
 -- As far as all transactions have ended: one that has not may still add something before what others have added.
-SELECT changes.id, changes.entity, changes.operation, rows.row_id,
-    changes.xid::TEXT || '.' || changes.id || '.' || rows.place AS position
+SELECT changes.xid::TEXT || '.' || changes.id || '.' || rows.place AS position, changes.entity, changes.operation, rows.row_id
 FROM changes CROSS JOIN LATERAL unnest(changes.row_ids) WITH ORDINALITY AS rows (row_id, place)
 WHERE (changes.xid, changes.id)
         >= (split_part(:position, '.', 1)::XID8, split_part(:position, '.', 2)::BIGINT)

@@ -1,26 +1,23 @@
 """What a row says, in words that do not depend on where it is kept: so that two databases can be compared, and rows that only
 one of them could hold are found before they are moved.
 
-Times are in UTC, with microseconds; money has eight decimals; the members of JSON objects are in the order of their names, and
-its numbers are as short as can be. What is summed up is a hash of each row, so that the order of rows does not count.
+The words are those of PostgreSQL, see `engines.base.COPIED`: it writes them by itself, and a file has nearly the same already.
+What is summed up is a hash of each row's line, so that the order of rows does not count.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
-from functools import lru_cache, partial
-from hashlib import blake2b
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any, cast, get_args
 
-import orjson
-
-from tac_orchestrator.engines.base import Column, ColumnKind, Layout, Values
+from tac_orchestrator.engines.base import Column, ColumnKind, Layout, Spellings, Values
 from tac_orchestrator.models import Agent, AgentLog, Lease, OrchestratorAgent, Prompt, Row, SystemLog
+from tac_orchestrator.ops import jsonb
 from tac_orchestrator.tables.columns import described
 
 _TOTALS = (
@@ -51,7 +48,7 @@ LAYOUTS: Sequence[Layout] = (
     _of_model("leases", Lease, "id"),
     _of_model("orchestrator_agents", OrchestratorAgent, "created_at, id"),
     _of_model("agents", Agent, "started_at, id"),
-    _of_model("prompts", Prompt, "created_at, id", piece=200),
+    _of_model("prompts", Prompt, "created_at, id", piece=50),
     _of_model("agent_logs", AgentLog, "id"),
     _of_model("system_logs", SystemLog, "id"),
     _of_text(
@@ -100,24 +97,25 @@ class Digest:
     def checksum(self) -> str:
         return f"{self.total:032x}"
 
-    def plus(self, columns: Sequence[Sequence[Any]]) -> Digest:
-        """With more rows, given as columns of canonical values. Raises TypeError for a text that is not UTF-8."""
-        hashes = [int.from_bytes(blake2b(orjson.dumps(row), digest_size=16).digest()) for row in zip(*columns, strict=True)]
-        return Digest(self.rows + len(hashes), (self.total + sum(hashes)) % 2**128)
+    def plus(self, lines: bytes) -> Digest:
+        hashes = [sha256(line).digest() for line in lines.split(b"\n")[:-1]]
+        return Digest(self.rows + len(hashes), (self.total + sum(map(int.from_bytes, hashes))) % 2**128)
 
 
-def canonical(layout: Layout, rows: Sequence[Values]) -> list[list[Any]]:
-    """The columns of these rows. Raises Unfit."""
-    return [_checked(column, values) for column, values in zip(layout.columns, zip(*rows, strict=True), strict=True)]
+def spellings(*, as_they_are: bool, json_as_it_is: bool) -> Spellings:
+    """How values are written that no file has as PostgreSQL writes them; ids and times, unless they are as they are to be."""
+    found = dict(_ALWAYS)
+    if not as_they_are:
+        found |= {"id": _id, "time": _time}
+    if not json_as_it_is:
+        found["json"] = jsonb.written
+    return found
 
 
-def storable(layout: Layout, rows: Sequence[Values]) -> list[Values]:
-    """The rows as they are to be kept: canonical, but for JSON, which stays as it was written. Raises Unfit."""
-    columns = [
-        values if column.kind in {"json", "document"} else _checked(column, values)
-        for column, values in zip(layout.columns, zip(*rows, strict=True), strict=True)
-    ]
-    return list(zip(*columns, strict=True))
+def are_plain(layout: Layout, rows: Sequence[Values]) -> bool:
+    """Whether the ids and times of these rows are as they are to be written. Raises Unfit."""
+    columns = zip(layout.columns, zip(*rows, strict=True), strict=True)
+    return all([_is_plain(column, values) for column, values in columns])
 
 
 def misfits(layout: Layout, rows: Iterable[Values]) -> list[Misfit]:
@@ -129,29 +127,34 @@ def misfits(layout: Layout, rows: Iterable[Values]) -> list[Misfit]:
     for row in rows:
         for column, value in zip(layout.columns, row, strict=True):
             try:
-                orjson.dumps(_checked(column, (value,)))
-            except (Unfit, TypeError) as error:
-                reason = str(error) if isinstance(error, Unfit) else "it is not valid UTF-8"
-                found.append(Misfit(layout.table, " ".join(str(row[key]) for key in keys), column.name, reason))
+                _is_plain(column, (value,))
+            except Unfit as error:
+                found.append(Misfit(layout.table, " ".join(str(row[key]) for key in keys), column.name, str(error)))
     return found
 
 
-def _checked(column: Column, values: Sequence[Any]) -> list[Any]:
-    check = partial(_word, column.vocabulary) if column.kind == "word" else _CHECKS[column.kind]
-    if not column.is_required:
-        return [None if value is None else check(value) for value in values]
+def _is_plain(column: Column, values: Sequence[Any]) -> bool:
     if None in values:
-        raise Unfit("a value is required")
-    return list(map(check, values))
+        if column.is_required:
+            raise Unfit("a value is required")
+        values = [value for value in values if value is not None]
+    if column.kind == "word":
+        return all([_word(column.vocabulary, value) for value in set(values)])
+    if column.kind in _ARE_PLAIN and _ARE_PLAIN[column.kind](values):
+        return True
+    written = [_CHECKS[column.kind](value) for value in values]
+    return column.kind not in {"id", "time"} or written == list(values)
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_PLAIN_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}")
 _INDEXABLE = 2600
 _TEN_DIGITS, _TWENTY_DIGITS = 10.0**10, 10.0**20
 _INTEGERS = range(-(2**63), 2**63)
 
-_LARGE_EXPONENT = re.compile(r"\d[eE][+-]?0*[1-9]\d{3}")
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+# The value, as it is to be written. All raise Unfit.
 
 
 def _text(value: Any) -> str:
@@ -159,11 +162,15 @@ def _text(value: Any) -> str:
         raise Unfit(f"it is not a text but {_kind_of(value)}")
     if "\0" in value:
         raise Unfit("it holds a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Unfit("it is not valid UTF-8") from None
     return value
 
 
 def _name(value: Any) -> str:
-    if len(_text(value)) * 4 > _INDEXABLE and len(value.encode("utf-8", "replace")) > _INDEXABLE:
+    if len(_text(value)) * 4 > _INDEXABLE and len(value.encode()) > _INDEXABLE:
         raise Unfit(f"it has more than {_INDEXABLE:,} bytes, which is too long for an index")
     return value
 
@@ -193,17 +200,28 @@ def _count(value: Any) -> int:
     return value
 
 
-def _total(value: Any) -> int | float:
+def _total(value: Any) -> str:
     """SQLite keeps what is larger than an integer as a float."""
     if isinstance(value, (str, bytes)) or not 0 <= value < _TWENTY_DIGITS or value != int(value):
         raise Unfit(f"{_shown(value)} is not a total")
-    return int(value) if value < 2**63 else float(value)
+    return str(int(value)) if value < 2**63 else _float(float(value))
 
 
-def _money(value: Any, limit: float = _TEN_DIGITS) -> float:
+def _money(value: Any, limit: float = _TEN_DIGITS) -> str:
     if isinstance(value, (str, bytes)) or not 0 <= value < limit:
         raise Unfit(f"{_shown(value)} is not an amount of money from 0 to {limit:,.0f}")
-    return round(float(value), 8) + 0.0
+    return _float(round(float(value), 8) + 0.0)
+
+
+def _sum(value: Any) -> str:
+    return _money(value, _TWENTY_DIGITS)
+
+
+def _float(value: float) -> str:
+    """As short as can be, and with an exponent from the sixteenth digit on, where Python's begins at the seventeenth."""
+    if value < 10.0**15:
+        return repr(value).removesuffix(".0")
+    return next(text for digits in range(17) if float(text := f"{value:.{digits}e}") == value)
 
 
 def _time(value: Any) -> str:
@@ -211,57 +229,17 @@ def _time(value: Any) -> str:
         at = datetime.fromisoformat(value)
         if at.tzinfo is not None:
             at = at.astimezone(UTC).replace(tzinfo=None)
-        elif len(value) == 26 and value[10] == " " and value[19] == ".":
-            return value
     except (TypeError, ValueError, OverflowError):
         raise Unfit(f"{_shown(value)} is not a time") from None
     return at.isoformat(" ", "microseconds")
 
 
 def _json(value: Any) -> str:
-    """Not JSON any more, but the same for all that means the same."""
-    if "\\u0000" in _text(value) and _NUL.search(value):
-        raise Unfit("it is JSON that holds a NUL character")
     try:
-        return repr(_ordered(orjson.loads(value), value))
+        jsonb.refuse_unfit(_text(value))
     except ValueError as error:
         raise Unfit(f"it is not JSON that can be moved: {error}") from None
-    except RecursionError:
-        raise Unfit("it is JSON that nests too deeply") from None
-
-
-def _document(value: Any) -> str:
-    _json(value)
     return value
-
-
-_PLAIN = frozenset((str, int, bool, type(None)))
-
-
-def _ordered(value: Any, text: str) -> Any:
-    """With objects as tuples of their members in order, and numbers that are whole as integers. `text` is where it stands."""
-    if type(value) is dict:
-        members = sorted(cast("dict[str, Any]", value).items())
-        return tuple([(name, one if type(one) in _PLAIN else _ordered(one, text)) for name, one in members])
-    if type(value) is list:
-        return [one if type(one) in _PLAIN else _ordered(one, text) for one in cast("list[Any]", value)]
-    if type(value) is float and value.is_integer():
-        if not value:
-            _refuse_large_exponents(text)
-        number = int(Decimal(repr(value)))  # the one that it was written as, which is not the one that it is
-        return number if -(2**63) <= number < 2**64 else value
-    return value
-
-
-def _refuse_large_exponents(text: str) -> None:
-    """1e-9999 is 0 to most readers of JSON, and too many digits to PostgreSQL. What looks like it may stand in a text."""
-
-    def refuse(number: str) -> None:
-        if _LARGE_EXPONENT.search(number):
-            raise ValueError(f"{number} is out of range")
-
-    if _LARGE_EXPONENT.search(text):
-        json.loads(text, parse_float=refuse)
 
 
 def _kind_of(value: Any) -> str:
@@ -281,7 +259,51 @@ _CHECKS: Mapping[ColumnKind, Callable[[Any], Any]] = {
     "total": _total,
     "time": _time,
     "money": _money,
-    "sum": partial(_money, limit=_TWENTY_DIGITS),
+    "sum": _sum,
     "json": _json,
-    "document": _document,
+    "document": _json,
+}
+_ALWAYS: Spellings = {"money": _money, "sum": _sum, "total": _total}
+
+
+# Many values at once, most of which have nothing odd.
+
+
+def _are_ids(values: Sequence[Any]) -> bool:
+    try:
+        return all(map(_PLAIN_UUID.fullmatch, set(values)))
+    except TypeError:
+        return False
+
+
+def _are_texts(values: Sequence[Any]) -> bool:
+    if not {str}.issuperset(map(type, values)):
+        return False
+    try:
+        return b"\0" not in "".join(values).encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _are_names(values: Sequence[Any]) -> bool:
+    return _are_texts(values) and max(map(len, values), default=0) * 4 <= _INDEXABLE
+
+
+def _are_counts(values: Sequence[Any]) -> bool:
+    return {int}.issuperset(map(type, values)) and min(values, default=0) >= 0
+
+
+def _are_times(values: Sequence[Any]) -> bool:
+    try:
+        return all(map(_TIME.fullmatch, values)) and all(map(datetime.fromisoformat, values))
+    except (TypeError, ValueError):
+        return False
+
+
+_ARE_PLAIN: Mapping[ColumnKind, Callable[[Sequence[Any]], bool]] = {
+    "id": _are_ids,
+    "text": _are_texts,
+    "name": _are_names,
+    "count": _are_counts,
+    "time": _are_times,
 }

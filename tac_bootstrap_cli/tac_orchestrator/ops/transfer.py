@@ -9,20 +9,22 @@ Whatever stops it, the same call goes on: of each table, what arrived is kept if
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tac_orchestrator.database import Database
-from tac_orchestrator.engines.base import Dump, Engine, Filling, Layout, Progress, Values
+from tac_orchestrator.engines.base import Dump, Engine, Filling, Layout, Progress, Spellings
 from tac_orchestrator.errors import DatabaseBusy, DatabaseCorrupt, DatabaseUnavailable
 from tac_orchestrator.migrations import begin_to_fill, present_version
-from tac_orchestrator.ops.canonical import LAYOUTS, Digest, Misfit, Unfit, canonical, misfits, storable
+from tac_orchestrator.ops.canonical import LAYOUTS, Digest, Misfit, Unfit, are_plain, misfits, spellings
 from tac_orchestrator.ops.work import off_the_loop
 
 MAX_MISFITS = 1000
 _PASSES = 3
+
+# What has arrived is as it is to be written.
+_AS_WRITTEN = spellings(as_they_are=True, json_as_it_is=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,18 @@ class Transferred:
 
 @dataclass(slots=True)
 class _Findings:
-    """What one look at all rows has found."""
+    """What one look at all rows has found. `odd` are the tables with ids or times that are not as they are to be written."""
 
-    digests: dict[str, Digest] = field(default_factory=dict[str, Digest])
     misfits: list[Misfit] = field(default_factory=list[Misfit])
     misfit_count: int = 0
+    odd: set[str] = field(default_factory=set[str])
 
     def add(self, found: Sequence[Misfit]) -> None:
         self.misfit_count += len(found)
         self.misfits += found[: MAX_MISFITS - len(self.misfits)]
+
+    def spellings(self, layout: Layout, *, json_as_it_is: bool) -> Spellings:
+        return spellings(as_they_are=layout.table not in self.odd, json_as_it_is=json_as_it_is)
 
 
 async def transfer(db: Database, target: str | Path, progress: Progress | None = None) -> Transferred:
@@ -62,20 +67,19 @@ async def transfer(db: Database, target: str | Path, progress: Progress | None =
 def _transfer(source: Engine, target: Engine, report: Progress) -> Transferred:
     _refuse_old(source)
     with source.dump() as dump:
-        count = sum(dump.count(layout) for layout in LAYOUTS)
-        steps = _Steps(report, count * _PASSES)
+        steps = _Steps(report, sum(dump.count(layout) for layout in LAYOUTS) * _PASSES)
         found = _look(dump, steps)
         if found.misfits:
             return Transferred(source.target, target.target, {}, tuple(found.misfits), found.misfit_count)
         begin_to_fill(target)
         with target.filling() as filling:
-            _fill(dump, filling, found.digests, steps)
-            _verify(filling, found.digests, target, steps)
-            _refuse_changed(source, dump, found.digests)
+            sent = _fill(dump, filling, found, steps)
+            _verify(filling, sent, target, steps)
+            _refuse_changed(source, dump, sent, filling.keeps_json)
             filling.finish(dump.numbers())
     present_version(target)
     target.analyze()
-    return Transferred(source.target, target.target, found.digests)
+    return Transferred(source.target, target.target, sent)
 
 
 def _refuse_old(source: Engine) -> None:
@@ -92,14 +96,26 @@ class _Steps:
         self._done = 0
 
     def add(self, rows: int) -> None:
-        self._done += rows
-        self._report(min(self._done, self._total), self._total)
+        self.reach(self._done + rows)
+
+    def reach(self, done: int) -> None:
+        self._done = done
+        self._report(min(done, self._total), self._total)
 
 
-def _look(dump: Dump, steps: _Steps | None = None) -> _Findings:
-    found = _Findings()
+def _look(dump: Dump, steps: _Steps) -> _Findings:
+    """Pieces that have something unfit are looked at row by row."""
+    found, expected = _Findings(), 0
     for layout in LAYOUTS:
-        found.digests[layout.table] = _digest(layout, dump.rows(layout), steps, found.add)
+        expected += dump.count(layout)
+        for rows in dump.doubtful(layout):
+            try:
+                if not are_plain(layout, rows):
+                    found.odd.add(layout.table)
+            except Unfit:
+                found.add(misfits(layout, rows))
+            steps.add(len(rows))
+        steps.reach(expected)
     found.add([
         Misfit(table, key, column, f"the row of {parent} that it refers to does not exist")
         for table, key, column, parent in dump.orphans()
@@ -107,67 +123,52 @@ def _look(dump: Dump, steps: _Steps | None = None) -> _Findings:
     return found
 
 
-def _digest(
-    layout: Layout,
-    pieces: Iterable[Sequence[Values]],
-    steps: _Steps | None = None,
-    tell: Callable[[Sequence[Misfit]], None] | None = None,
-) -> Digest:
-    """Pieces that have something unfit do not count, and are looked at row by row."""
-    digest = Digest()
-    for rows in pieces:
-        try:
-            digest = digest.plus(canonical(layout, rows))
-        except (Unfit, TypeError):
-            if tell is None:
-                raise
-            tell(misfits(layout, rows))
-        if steps is not None:
-            steps.add(len(rows))
-    return digest
-
-
-def _fill(dump: Dump, filling: Filling, wanted: Mapping[str, Digest], steps: _Steps) -> None:
+def _fill(dump: Dump, filling: Filling, found: _Findings, steps: _Steps) -> Mapping[str, Digest]:
+    sent = dict[str, Digest]()
     for layout in LAYOUTS:
-        arrived = _digest(layout, filling.rows(layout))
-        if arrived.rows and not _begins_with(dump, layout, arrived):
+        spelled = found.spellings(layout, json_as_it_is=filling.keeps_json)
+        arrived = _digest(filling.lines(layout, _AS_WRITTEN))
+        if arrived.rows and _digest(dump.lines(layout, spelled, count=arrived.rows)) != arrived:
             filling.empty(layout)
             arrived = Digest()
         steps.add(arrived.rows)
-        if arrived.rows < wanted[layout.table].rows:
-            filling.fill(layout, _kept(layout, _behind(arrived.rows, dump.rows(layout)), steps))
+        summed = _Summed(dump.lines(layout, spelled, after=arrived.rows), steps, arrived)
+        filling.fill(layout, summed)
+        sent[layout.table] = summed.digest
+    return sent
 
 
-def _begins_with(dump: Dump, layout: Layout, arrived: Digest) -> bool:
-    with closing(dump.rows(layout)) as pieces:
-        return _digest(layout, _first(arrived.rows, pieces)) == arrived
+def _nobody(done: int, total: int) -> None:
+    """Is told."""
 
 
-def _first(count: int, pieces: Iterable[Sequence[Values]]) -> Iterator[Sequence[Values]]:
-    for rows in pieces:
-        yield rows[:count]
-        count -= len(rows)
-        if count <= 0:
-            return
+class _Summed:
+    """Lines on their way, and the digest of those that have passed."""
+
+    def __init__(self, pieces: Iterable[bytes], steps: _Steps | None, digest: Digest) -> None:
+        self._pieces = pieces
+        self._steps = steps
+        self.digest = digest
+
+    def __iter__(self) -> Iterator[bytes]:
+        for lines in self._pieces:
+            known = self.digest.rows
+            self.digest = self.digest.plus(lines)
+            yield lines
+            if self._steps is not None:
+                self._steps.add(self.digest.rows - known)
 
 
-def _behind(count: int, pieces: Iterable[Sequence[Values]]) -> Iterator[Sequence[Values]]:
-    """All but the first rows."""
-    for rows in pieces:
-        if len(rows) > count:
-            yield rows[count:]
-        count = max(count - len(rows), 0)
-
-
-def _kept(layout: Layout, pieces: Iterable[Sequence[Values]], steps: _Steps) -> Iterator[Sequence[Values]]:
-    for rows in pieces:
-        yield storable(layout, rows)
-        steps.add(len(rows))
+def _digest(pieces: Iterable[bytes], steps: _Steps | None = None) -> Digest:
+    summed = _Summed(pieces, steps, Digest())
+    for _ in summed:
+        pass
+    return summed.digest
 
 
 def _verify(filling: Filling, wanted: Mapping[str, Digest], target: Engine, steps: _Steps) -> None:
     for layout in LAYOUTS:
-        arrived, sent = _digest(layout, filling.rows(layout), steps), wanted[layout.table]
+        arrived, sent = _digest(filling.lines(layout, _AS_WRITTEN), steps), wanted[layout.table]
         if arrived != sent:
             filling.empty(layout)
             what = f"of {layout.table}, {arrived.rows:,} rows arrived and {sent.rows:,} were sent"
@@ -177,12 +178,16 @@ def _verify(filling: Filling, wanted: Mapping[str, Digest], target: Engine, step
             )
 
 
-def _refuse_changed(source: Engine, dump: Dump, digests: Mapping[str, Digest]) -> None:
+def _refuse_changed(source: Engine, dump: Dump, sent: Mapping[str, Digest], keeps_json: bool) -> None:
     """Something was committed: perhaps nothing that is moved, or by somebody else's database in the same server."""
     if dump.is_current():
         return
     with source.dump() as later:
-        if _look(later).digests != digests:
+        found = _look(later, _Steps(_nobody, 0))
+        if found.misfits or any(
+            _digest(later.lines(layout, found.spellings(layout, json_as_it_is=keeps_json))) != sent[layout.table]
+            for layout in LAYOUTS
+        ):
             raise DatabaseBusy(
                 f"{source.target} has changed while its rows were moved, and goes on being the store.", hint=_CHANGED
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import Callable, Generator
@@ -28,6 +29,7 @@ from tac_orchestrator import (
 )
 from tac_orchestrator.ops.canonical import LAYOUTS
 from tac_orchestrator.ops.checks import check
+from tac_orchestrator.ops.jsonb import written
 from tac_orchestrator.ops.retention import prune
 from tac_orchestrator.ops.transfer import MAX_MISFITS, Misfit, Transferred, transfer
 from tac_orchestrator.schema import project_files, whole_schema
@@ -104,7 +106,10 @@ async def told(target: Path | str) -> dict[str, Any]:
 
 # There and back
 
-ODD = ("", "😀👩‍👩‍👧", "e\u0301", "\x01\x1f\x7f", "\uffff\U0010ffff", "'\"\\", "\t\r\n", "\\N", "\\u0000", "\\.")
+ODD = (
+    *("", "😀👩‍👩‍👧", "e\u0301", "\x01\x1f\x7f", "\uffff\U0010ffff", "'\"\\", "\t\r\n", "\b\f\v", "\\N"),
+    *("\\t\\\n", "\\u0000", "\\."),
+)
 texts = st.text().filter(lambda text: "\0" not in text) | st.sampled_from(ODD)
 names = texts.map(lambda text: text[:100] or "-")
 inner = st.text(max_size=5).filter(lambda text: "\0" not in text)
@@ -182,6 +187,36 @@ def test_what_was_moved_there_and_back_is_what_it_was(
         assert asyncio.run(told(folder / "back.db")) == before
     with connected(folder / "back.db") as plain:
         assert [tuple(row) for row in plain.execute("SELECT details FROM spans")] == [('{"b": 1e2, "a": 2}',)]
+
+
+def test_odd_texts_and_large_numbers_come_back(store: Path, url: str, tmp_path: Path) -> None:
+    with connected(store) as connection:
+        for text in ODD:
+            insert(connection, "system_logs", message=text, details=json.dumps({"": text, "é" * 3: [text, None]}))
+        usage = [(0, 0), (1e-8, 1), (2.0**53 + 2, 2**63 - 1), (1e15, 2.0**63), (9.9e19, 9.9e19)]
+        connection.executemany(
+            "INSERT INTO daily_usage (day, orchestrator_agent_id, model, cost_usd, tokens_input) VALUES (?, ?, '', ?, ?)",
+            [(f"2026-03-0{day}", AGENT, *row) for day, row in enumerate(usage, 1)],
+        )
+    there, back = moved(store, url), moved(url, tmp_path / "back.db")
+    assert there.tables == back.tables
+    with connected(tmp_path / "back.db") as connection:
+        assert [row[0] for row in connection.execute("SELECT message FROM system_logs WHERE id > 1 ORDER BY id")] == list(ODD)
+        assert [
+            tuple(row) for row in connection.execute("SELECT cost_usd, tokens_input FROM daily_usage ORDER BY day")
+        ] == usage
+
+
+numerals = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(st.lists(st.tuples(json_values, st.booleans()), min_size=20), st.lists(numerals, min_size=20))
+def test_json_is_written_as_the_server_writes_it(server: Cluster, values: Any, numbers: list[str]) -> None:
+    texts = [json.dumps(value, ensure_ascii=is_ascii) for value, is_ascii in values] + numbers
+    numbered = "unnest($1::TEXT[]) WITH ORDINALITY AS one (text, place)"
+    (row,) = server.sql(f"SELECT array_agg(text::JSONB::TEXT ORDER BY place) AS texts FROM {numbered}", texts)
+    assert [written(text) for text in texts] == row["texts"]
 
 
 @pytest.mark.long
@@ -358,6 +393,23 @@ def as_if_nothing_was_checked(path: Path) -> Generator[Any]:
             connection.execute(definition)
 
 
+def test_rows_of_a_server_that_no_file_could_hold_are_told(store: Path, server: Cluster, url: str, tmp_path: Path) -> None:
+    moved(store, url)
+    server.sql("UPDATE agents SET started_at = '0044-03-15 BC'", database=NAME)
+    server.sql("UPDATE prompts SET completed_at = '10000-03-15', created_at = '-infinity'", database=NAME)
+    server.sql("""UPDATE agent_logs SET details = '{"a": 1e400}'""", database=NAME)
+    server.sql("UPDATE system_logs SET details = (repeat('[', 1000) || repeat(']', 1000))::JSONB", database=NAME)
+    done = moved(url, tmp_path / "back.db")
+    assert [(misfit.table, misfit.column) for misfit in done.misfits] == [
+        ("agents", "started_at"),
+        ("prompts", "completed_at"),
+        ("agent_logs", "details"),
+        ("system_logs", "details"),
+        ("sessions", "started_at"),
+    ]
+    assert not (tmp_path / "back.db").exists()
+
+
 def test_all_rows_that_cannot_go_are_counted_and_the_first_are_told(store: Path, server: Cluster, url: str) -> None:
     with connected(store) as connection:
         insert(connection, "system_logs", message="a\0b")
@@ -485,7 +537,7 @@ def large(store: Path) -> Path:
     with connected(store) as connection:
         connection.execute(
             f"{_NUMBERS} INSERT INTO agent_logs (agent_id, log_type, message) SELECT ?, 'milestone', 'step ' || n FROM numbers",
-            (8_000, AGENT),
+            (16_000, AGENT),
         )
     return store
 
@@ -501,7 +553,7 @@ def test_killed_in_the_middle_it_goes_on(large: Path, server: Cluster, tmp_path:
     assert "tac-orch transfer" in caught.value.hint
 
     written = transactions(target) if engine_of_target == "server" else None
-    assert moved(large, target).tables["agent_logs"].rows == 8_001
+    assert moved(large, target).tables["agent_logs"].rows == 16_001
     assert asyncio.run(told(target)) == asyncio.run(told(large))
     if written is not None:
         assert written
@@ -520,7 +572,7 @@ def test_what_has_arrived_and_is_not_so_any_more_is_sent_again(large: Path, tmp_
     with connected(large) as connection:
         connection.execute("UPDATE agents SET context = '{}'")
         connection.execute("DELETE FROM agent_logs WHERE id = 1")
-    assert moved(large, tmp_path / "target.db").tables["agent_logs"].rows == 8_000
+    assert moved(large, tmp_path / "target.db").tables["agent_logs"].rows == 16_000
     assert asyncio.run(told(tmp_path / "target.db")) == asyncio.run(told(large))
 
 
@@ -563,7 +615,7 @@ def test_a_server_as_the_source_may_change_too(large: Path, server: Cluster, url
 
 def test_a_commit_that_changes_nothing_of_what_is_moved_does_not_matter(large: Path, tmp_path: Path) -> None:
     idle = once(lambda: write(large, "UPDATE search_progress SET position = position"))
-    assert moved(large, tmp_path / "target.db", idle).tables["agent_logs"].rows == 8_001
+    assert moved(large, tmp_path / "target.db", idle).tables["agent_logs"].rows == 16_001
 
 
 def test_what_somebody_has_altered_on_the_way_is_no_store(large: Path, url: str) -> None:
@@ -575,7 +627,7 @@ def test_what_somebody_has_altered_on_the_way_is_no_store(large: Path, url: str)
         moved(large, url, once(alter, after=0.5))
     with pytest.raises(SchemaDrift):
         asyncio.run(told(url))
-    assert moved(large, url).tables["agent_logs"].rows == 8_001
+    assert moved(large, url).tables["agent_logs"].rows == 16_001
     assert asyncio.run(told(url)) == asyncio.run(told(large))
 
 
@@ -603,7 +655,7 @@ def test_of_two_at_once_one_fills_the_database(large: Path, url: str) -> None:
 
 def test_every_column_of_every_table_is_moved_or_follows_from_others() -> None:
     """On both engines; what is derived is made anew."""
-    derived = {"schema_version", "changes", "search_progress", "prompt_documents"}
+    derived = {"schema_version", "changes", "log_counts", "search_progress", "prompt_documents"}
     schema = re.sub(r"--[^\n]*", "", whole_schema())
     made = {name: body for name, body in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*?)\n\)", schema, re.DOTALL)}
     assert set(made) - derived == {layout.table for layout in LAYOUTS}

@@ -7,14 +7,12 @@ It is filled by COPY. Whoever owns its tables may switch their triggers off and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, TypeVar
 
-from tac_orchestrator.engines.base import UNFINISHED, ColumnKind, Layout, Values
+from tac_orchestrator.engines.base import UNFINISHED, ColumnKind, Layout, Spellings, Values
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.connections import INSTALLING, LOCKS, open_plain
 from tac_orchestrator.engines.postgres.driver import FAILURES, Connection
@@ -24,6 +22,7 @@ from tac_orchestrator.settings import Settings
 
 T = TypeVar("T")
 
+_A_PIECE = 256 * 1024
 _NUMBERED = ("agent_logs", "system_logs")
 
 # What the rows of a view are kept in.
@@ -42,28 +41,33 @@ _TO_BE_SEARCHED = """
         SELECT id, (row_number() OVER (ORDER BY created_at, id) - 1) / 500 AS piece FROM {entity}s
     ) AS numbered GROUP BY piece ORDER BY piece
 """
+_LOGS_COUNTED = """
+    INSERT INTO log_counts (entity, slot, log_count)
+    SELECT 'agent_log', 0, COUNT(*) FROM agent_logs UNION ALL SELECT 'system_log', 0, COUNT(*) FROM system_logs
+"""
 
 
 # The driver takes the first and the last moment that Python has for infinite ones, which have no day.
-_SHOWN: Mapping[ColumnKind, str] = {
-    "id": "{0}::TEXT",
-    "time": "CASE {0} WHEN '-infinity' THEN '0001-01-01' WHEN 'infinity' THEN '9999-12-31 23:59:59.999999' ELSE {0}::TEXT END",
+_TIME = """CASE {{0}} WHEN '-infinity' THEN '0001-01-01 00:00:00.000000' WHEN 'infinity' THEN '9999-12-31 23:59:59.999999'
+    ELSE {0} END"""
+
+_SHOWN: Mapping[ColumnKind, str] = {"id": "{0}::TEXT", "time": _TIME.format("{0}::TEXT")}
+_WRITTEN: Mapping[ColumnKind, str] = {
+    "time": _TIME.format("to_char({0}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+    "money": "{0}::FLOAT8",
+    "sum": "{0}::FLOAT8",
+    "total": f"CASE WHEN {{0}} < {2**63} THEN {{0}}::TEXT ELSE {{0}}::FLOAT8::TEXT END",
 }
 
-
-_EPOCH = datetime(2000, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def _microseconds(text: str) -> tuple[int]:
-    return ((datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND,)
-
-
-def _number(value: float) -> Decimal:
-    return Decimal(repr(value))
-
-
-_ENCODERS: Mapping[ColumnKind, Callable[[Any], Any]] = {"money": _number, "sum": _number, "total": Decimal}
+# What a column can hold here and perhaps not elsewhere. Short JSON neither nests deeply nor has a number of many digits.
+_DOUBTFUL: Mapping[ColumnKind, str] = {
+    "count": "{0} < 0",
+    "total": "{0} < 0 OR {0} >= 1e20",
+    "sum": "{0} < 0 OR {0} >= 1e20",
+    "time": "{0} < '0001-01-01' AND {0} <> '-infinity' OR {0} >= '10000-01-01' AND {0} <> 'infinity'",
+    "json": "octet_length({0}::TEXT) > 300",
+    "document": "octet_length({0}::TEXT) > 300",
+}
 
 
 class _Rows:
@@ -74,28 +78,62 @@ class _Rows:
         self._connection = connection
         self._target = target
 
-    def rows(self, layout: Layout) -> Generator[Sequence[Values]]:
-        """A name in ORDER BY alone would be that of the text that is shown."""
-        columns = ", ".join(_SHOWN.get(column.kind, "{0}").format(column.name) for column in layout.columns)
-        order = " ORDER BY " + ", ".join(f"{layout.table}.{name}" for name in layout.order.split(", "))
-        transaction = self._connection.transaction()
-        self._do(transaction.start())
+    def lines(self, layout: Layout, spellings: Spellings, after: int = 0, count: int | None = None) -> Generator[bytes]:
+        columns = ", ".join(_WRITTEN.get(column.kind, "{0}").format(column.name) for column in layout.columns)
+        part = f"LIMIT {'ALL' if count is None else count} OFFSET {after}"
+        sql = f"SELECT {columns} FROM {layout.table} {self._order(layout)} {part}"  # noqa: S608
+        copied = _Copied()
+        copying = self._do(copied.begun(self._connection, sql))
         try:
-            cursor = self._do(self._cursor(f"SELECT {columns} FROM {layout.table}{order if self._in_order else ''}"))  # noqa: S608
-            while rows := self._do(cursor.fetch(layout.piece)):
-                yield rows
+            while lines := self._do(copied.more(copying)):
+                yield lines
         finally:
-            if not self._connection.is_closed():
-                self._do(transaction.rollback())
+            copying.cancel()
 
-    async def _cursor(self, sql: str) -> Any:
-        return await self._connection.cursor(sql)
+    def _order(self, layout: Layout) -> str:
+        """A name in ORDER BY alone would be that of the text that is shown."""
+        return "ORDER BY " + ", ".join(f"{layout.table}.{name}" for name in layout.order.split(", ")) if self._in_order else ""
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return self._runner.run(work)
         except FAILURES as error:
             raise translated(error, self._target) from error
+
+
+class _Copied:
+    """What COPY writes, a piece at a time: meanwhile the server is as far ahead as the connection holds."""
+
+    def __init__(self) -> None:
+        self._parts = list[bytes]()
+        self._size = 0
+        self._is_enough = asyncio.Event()
+        self._is_wanted = asyncio.Event()
+
+    async def begun(self, connection: Connection, sql: str) -> asyncio.Future[None]:
+        return asyncio.ensure_future(connection.copy_from_query(sql, output=self._take))
+
+    async def _take(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size >= _A_PIECE:
+            self._is_enough.set()
+            self._is_wanted.clear()
+            await self._is_wanted.wait()
+
+    async def more(self, copying: asyncio.Future[None]) -> bytes:
+        """Empty when there is no more."""
+        self._is_enough.clear()
+        self._is_wanted.set()
+        enough = asyncio.ensure_future(self._is_enough.wait())
+        await asyncio.wait({copying, enough}, return_when=asyncio.FIRST_COMPLETED)
+        enough.cancel()
+        if copying.done():
+            copying.result()
+        lines = b"".join(self._parts)
+        self._parts.clear()
+        self._size = 0
+        return lines
 
 
 class PostgresDump(_Rows):
@@ -114,6 +152,22 @@ class PostgresDump(_Rows):
     def count(self, layout: Layout) -> int:
         return self._do(self._connection.fetchval(f"SELECT COUNT(*) FROM {layout.table}"))  # noqa: S608
 
+    def doubtful(self, layout: Layout) -> Generator[Sequence[Values]]:
+        columns = ", ".join(_SHOWN.get(column.kind, "{0}").format(column.name) for column in layout.columns)
+        doubts = [_DOUBTFUL[column.kind].format(column.name) for column in layout.columns if column.kind in _DOUBTFUL]
+        transaction = self._connection.transaction()
+        self._do(transaction.start())
+        try:
+            cursor = self._do(self._cursor(f"SELECT {columns} FROM {layout.table} WHERE {' OR '.join(doubts)}"))  # noqa: S608
+            while rows := self._do(cursor.fetch(layout.piece)):
+                yield rows
+        finally:
+            if not self._connection.is_closed():
+                self._do(transaction.rollback())
+
+    async def _cursor(self, sql: str) -> Any:
+        return await self._connection.cursor(sql)
+
     def orphans(self) -> Iterator[tuple[str, str, str, str]]:
         """The server sees to it that there are none."""
         return iter(())
@@ -130,31 +184,27 @@ class PostgresDump(_Rows):
 class PostgresFilling(_Rows):
     """See `engines.base.Filling`."""
 
+    keeps_json = False
+
     def begin(self) -> None:
         if not self._do(self._connection.fetchval(f"SELECT pg_try_advisory_lock({LOCKS}, {INSTALLING})")):
             raise DatabaseBusy(f"{self._target} is being filled or migrated by somebody else.")
-        times: dict[str, Any] = {"encoder": _microseconds, "decoder": tuple, "format": "tuple"}
-        self._do(self._connection.set_type_codec("timestamptz", schema="pg_catalog", **times))
-        self._run(*self._each("undo"))
+        self._run("SET synchronous_commit = off", *self._each("undo"))  # what a crash takes along is sent again
 
-    def fill(self, layout: Layout, pieces: Iterable[Sequence[Values]]) -> None:
+    def fill(self, layout: Layout, pieces: Iterable[bytes]) -> None:
         """One piece is made while the one before it is stored."""
         under_way: Future[None] | None = None
         with ThreadPoolExecutor(1) as thread:
-            for rows in pieces:
+            for lines in _together(pieces):
                 if under_way is not None:
                     under_way.result()
-                under_way = thread.submit(self._do, self._copy(layout, rows))
+                under_way = thread.submit(self._do, self._copy(layout, lines))
         if under_way is not None:
             under_way.result()
 
-    async def _copy(self, layout: Layout, rows: Sequence[Values]) -> None:
-        columns = [
-            _encoded(_ENCODERS[column.kind], values) if column.kind in _ENCODERS else values
-            for column, values in zip(layout.columns, zip(*rows, strict=True), strict=True)
-        ]
-        records = list(zip(*columns, strict=True))
-        await self._connection.copy_records_to_table(layout.table, records=records, columns=layout.names)
+    async def _copy(self, layout: Layout, lines: bytes) -> None:
+        view = memoryview(lines)  # bytes would be the name of a file
+        await self._connection.copy_to_table(layout.table, source=view, columns=layout.names)
 
     def empty(self, layout: Layout) -> None:
         self._run(f"TRUNCATE {', '.join(_BEHIND.get(layout.table, (layout.table,)))}")
@@ -162,7 +212,15 @@ class PostgresFilling(_Rows):
     def finish(self, numbers: Mapping[str, int]) -> None:
         searched = [_TO_BE_SEARCHED.format(entity=entity) for entity in ("prompt", "agent_log", "system_log")]
         counted = [f"SELECT setval('{table}_id_seq', {numbers[table]:d})" for table in _NUMBERED if numbers.get(table)]
-        self._run(*searched, *counted, *self._each("redo"), _BEGIN_FEED, f"DROP TABLE {UNFINISHED}")
+        self._run(
+            "RESET synchronous_commit",
+            *searched,
+            _LOGS_COUNTED,
+            *counted,
+            *self._each("redo"),
+            _BEGIN_FEED,
+            f"DROP TABLE {UNFINISHED}",
+        )
 
     def _each(self, what: str) -> list[str]:
         found = self._do(self._connection.fetch(f"SELECT {what} FROM {UNFINISHED} ORDER BY place, {what}"))  # noqa: S608
@@ -173,8 +231,16 @@ class PostgresFilling(_Rows):
         self._do(self._connection.execute(";".join(statements)))
 
 
-def _encoded(encode: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
-    return [None if value is None else encode(value) for value in values]
+def _together(pieces: Iterable[bytes]) -> Generator[bytes]:
+    """So many that they are worth a statement."""
+    found = list[bytes]()
+    for lines in pieces:
+        found.append(lines)
+        if sum(map(len, found)) >= _A_PIECE:
+            yield b"".join(found)
+            found.clear()
+    if found:
+        yield b"".join(found)
 
 
 @contextmanager

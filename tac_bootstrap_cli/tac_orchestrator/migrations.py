@@ -34,9 +34,9 @@ def prepare(engine: Engine, *, create: bool = True) -> Path | None:
     Raises SchemaError, or DatabaseUnavailable if there is no database and none shall be made.
     """
     found = engine.inspect()
+    if not create and (found is None or found.is_empty):
+        raise _missing(engine)
     if found is None:
-        if not create:
-            raise _missing(engine)
         engine.create()
     elif version_of(engine, found) == len(engine.migrations()) and _is_recorded(engine, found):
         return None

@@ -11,6 +11,7 @@ from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command, group
 from tac_orchestrator.cli.output import Screen, print_json
+from tac_orchestrator.cli.store import is_there
 from tac_orchestrator.cli.upkeep import bar, tell_findings
 from tac_orchestrator.database import Database
 from tac_orchestrator.ops import checks
@@ -28,8 +29,7 @@ def path(target: str | None, as_json: bool) -> None:
     """Where the store is, or will be."""
     engine = Database.open(target).engine
     if as_json:
-        is_there = engine.inspect() is not None if engine.path is None else engine.path.exists()
-        print_json({"path": engine.target, "exists": is_there})
+        print_json({"path": engine.target, "exists": is_there(engine)})
     else:
         screen = Screen()
         screen.line(visible(engine.target) if screen.is_terminal else engine.target)

@@ -12,6 +12,7 @@ from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json
+from tac_orchestrator.cli.store import is_there
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import NotFound
 from tac_orchestrator.ops.claude_settings import Change, install, keep_backup
@@ -62,8 +63,7 @@ def init(target: str | None, as_json: bool, folder: Path, claude_code: bool, uni
         return
     change = install(root, _elsewhere(root, target, folder)) if claude_code else None
     database = Database.open(target or Settings.from_environment(start=folder).database)
-    path = database.engine.path
-    store, is_new = database.target, database.engine.inspect() is None if path is None else not path.exists()
+    store, is_new = database.target, not is_there(database.engine)
     run(_make(database))
     prepared = prepare_project(root)
     backup = None if change is None else _apply(change)

@@ -13,11 +13,12 @@ from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json_rows
 from tac_orchestrator.cli.store import ask
+from tac_orchestrator.database import Database
 from tac_orchestrator.errors import InvalidRecord
 
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)\.\d+")
-_HINT = '`tac-orch query "SELECT name, sql FROM sqlite_schema"` shows the tables; `-p NAME=VALUE` gives :NAME a value.'
+_HINT = '`tac-orch query "{catalog}"` shows the tables; `-p NAME=VALUE` gives :NAME a value.'
 
 
 @command(
@@ -40,7 +41,7 @@ def query(target: str | None, as_json: bool, sql: str, parameters: tuple[str, ..
     try:
         rows = ask(target, lambda database: database.query(text, **values))
     except InvalidRecord as error:
-        error.hint = _HINT
+        error.hint = _HINT.format(catalog=Database.open(target).engine.catalog)
         raise
     if as_json:
         print_json_rows(rows)

@@ -9,12 +9,21 @@ from typing import TypeVar
 
 from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.database import Database
+from tac_orchestrator.engines.base import Engine
 from tac_orchestrator.errors import DatabaseBusy, DatabaseFull, DatabaseReadOnly, OrchestratorError
 from tac_orchestrator.hook import has_spool
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger("tac_orchestrator")
+
+
+def is_there(engine: Engine) -> bool:
+    """Whether there is a store: a file of this name, or a database with tables."""
+    if engine.path is not None:
+        return engine.path.exists()
+    found = engine.inspect()
+    return found is not None and not found.is_empty
 
 
 def ask(target: str | None, question: Callable[[Database], Awaitable[T]]) -> T:

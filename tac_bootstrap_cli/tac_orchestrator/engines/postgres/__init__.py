@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View, nothing
 from tac_orchestrator.engines.postgres import installation, maintenance, transfers
 from tac_orchestrator.engines.postgres.address import Address
+from tac_orchestrator.engines.postgres.bell import Ear
 from tac_orchestrator.engines.postgres.connections import open_plain
 from tac_orchestrator.engines.postgres.driver import Connection, InvalidCatalogNameError
 from tac_orchestrator.engines.postgres.faults import translated
@@ -39,6 +40,7 @@ class PostgresEngine:
     """See `engines.base.Engine`."""
 
     codec = PostgresCodec()
+    catalog = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
     whole_rounds = True
 
     def __init__(self, url: str, settings: Settings) -> None:
@@ -49,6 +51,7 @@ class PostgresEngine:
         self._stages: dict[tuple[str, ...], list[dict[str, str]]] = {}
         self._writing = Writing(self.address, settings)
         self._readers = Readers(self.address, settings)
+        self._ear = Ear(self.address, settings)
         self._replica = replica_of(self._readers, settings, lambda: self._writing.last)
 
     @property
@@ -134,6 +137,9 @@ class PostgresEngine:
     async def generation(self) -> str:
         return await self._readers.generation()
 
+    async def lull(self) -> None:
+        await self._ear.wait()
+
     def back_up(self, copy: Path, progress: Progress | None = None) -> Contents:
         self._refuse("backups of a server are the server's", "pg_dump --format=custom --file=FILE, or its archive")
 
@@ -156,6 +162,9 @@ class PostgresEngine:
         try:
             return self._once(self._diagnose)
         except OrchestratorError as error:
+            if isinstance(error.__cause__, InvalidCatalogNameError):
+                message = f"{self.target}: there is no database yet"
+                return [Finding("server", "warning", message, "`tac-orch init` or the first recording makes it.")]
             return [Finding("server", "error", str(error), error.hint)]
 
     def view(self) -> AbstractAsyncContextManager[View]:
@@ -174,6 +183,7 @@ class PostgresEngine:
     async def close(self) -> None:
         if self._replica is not None:
             await self._replica.close()
+        await self._ear.close()
         await self._readers.close()
 
     async def _diagnose(self, connection: Connection) -> list[Finding]:

@@ -8,7 +8,7 @@ next takes the file in, see `tac_orchestrator.ingest.spool`.
 """
 
 # pathlib and typing take as long to load as all the rest.
-# ruff: noqa: PTH100, PTH110, PTH111, PTH112, PTH118, PTH120, PTH208
+# ruff: noqa: PTH100, PTH103, PTH110, PTH111, PTH112, PTH118, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def _store() -> str:
             folder = start
             break
         folder = path.dirname(folder)
-    return path.join(folder, "adws", "schema", "orchestrator.db")
+    place = path.join(folder, "adws", "schema")
+    if path.isdir(path.dirname(place)) and not path.isdir(place):  # nothing else is in it where the store is in a server
+        os.makedirs(place, exist_ok=True)
+    return path.join(place, "orchestrator.db")
 
 
 def _on_one_line(data: bytes) -> bytes:

@@ -59,6 +59,12 @@ class Settings:
             return project_root(Path.cwd()) / DEFAULT_DATABASE
         return Path(self.database).expanduser().absolute()
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What another process finds the same store by, from whatever folder. They may hold a password."""
+        database = self.database if "://" in self.database else str(self.place)
+        return {DATABASE_VARIABLE: database, READ_DATABASE_VARIABLE: self.read_database or ""}
+
     def at(self, target: str | Path) -> Settings:
         """The same, for another store: its replicas are others, or none."""
         read_database = self.read_database if str(target) == self.database else None

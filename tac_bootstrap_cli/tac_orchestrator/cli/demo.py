@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tac_orchestrator.database import Database
 from tac_orchestrator.demo import showcase
 from tac_orchestrator.errors import DatabaseUnavailable, NotFound
 from tac_orchestrator.models import Change
+from tac_orchestrator.settings import DEFAULT_DATABASE, Settings
 
 _OPENING = """A workflow of processes builds a small shop in {folder}, and records itself.
 No model is called: the answers are scripted, their tokens are counted as one for four
@@ -34,7 +36,7 @@ characters, and priced as those of claude-sonnet-4-5. The tests that fail are re
 """
 
 _NEXT = """
-What to try next, in {folder}:
+What to try next, in {folder}{elsewhere}:
   tac-orch status                    where the store is, and what it holds
   tac-orch show {session}               the workflow again; `show ID` for one agent or prompt
   tac-orch logs --level ERROR        what went wrong
@@ -58,7 +60,8 @@ def demo(target: str | None, as_json: bool, folder: Path, is_opened: bool) -> No
 
     FOLDER becomes a small project with a store of its own, tac-demo if none is named. No model and no network is needed.
     """
-    store = target or str(showcase.prepare_folder(folder))
+    own = showcase.prepare_folder(folder)
+    store = target or str(own)
     screen = None if as_json else Screen()
     if screen is not None:
         screen.line(_OPENING.format(folder=visible(str(folder))))
@@ -68,7 +71,7 @@ def demo(target: str | None, as_json: bool, folder: Path, is_opened: bool) -> No
         if screen is not None:
             _tell(screen, store, folder, session, page)
         else:
-            told = {"folder": str(folder), "store": store, "session_id": session, "sessions_imported": imported}
+            told = {"folder": str(folder), "store": _shown(store), "session_id": session, "sessions_imported": imported}
             print_json(told | ({"link": page.link} if page is not None else {}))
         if page is not None:
             page.wait()
@@ -95,6 +98,11 @@ class _Page:
             self._process.wait()
 
 
+def _shown(store: str) -> str:
+    """Without its password."""
+    return Database.open(store).target
+
+
 def _place(session: str) -> str:
     return f"/sessions/{quote(session, safe='')}"
 
@@ -102,14 +110,15 @@ def _place(session: str) -> str:
 @contextmanager
 def _served(store: str, session: str) -> Generator[_Page]:
     """It takes nothing in: what this machine's programs send is not for a demonstration."""
-    command = [sys.executable, "-m", "tac_orchestrator", "serve", "--db", store, "--port", "0", "--read-only", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    command = [sys.executable, "-m", "tac_orchestrator", "serve", "--port", "0", "--read-only", "--json"]
+    environment = {**os.environ, **Settings.from_environment().at(store).variables}  # everybody can read arguments
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             if not line:
                 raise DatabaseUnavailable(
-                    store, "the page could not be served", hint="See above; without --open it is not needed."
+                    _shown(store), "the page could not be served", hint="See above; without --open it is not needed."
                 )
             yield _Page(process, json.loads(line)["link"], session)
         finally:
@@ -152,7 +161,8 @@ def _tell(screen: Screen, store: str, folder: Path, session: str, page: _Page | 
     context.invoke(sessions, target=store, as_json=False, status=None, since=None, until=None, limit=50, before=None)
     screen.heading("What they cost: tac-orch cost --by model")
     context.invoke(cost, target=store, as_json=False, by="model", since=None, until=None, limit=50)
-    screen.line(_NEXT.format(folder=visible(str(folder)), session=session))
+    elsewhere = "" if store == str(folder / DEFAULT_DATABASE) else ", with the same --db"
+    screen.line(_NEXT.format(folder=visible(str(folder)), elsewhere=elsewhere, session=session))
     if page is None:
         screen.line(_HOW_TO_SEE.format(folder=visible(shlex.quote(str(folder))), place=_place(session)))
     else:

@@ -19,7 +19,7 @@ from tac_orchestrator.errors import InvalidSetting
 from tac_orchestrator.ingest.claude_code import Report, import_claude_code
 from tac_orchestrator.models import Change
 from tac_orchestrator.ops.project import prepare_project
-from tac_orchestrator.settings import AGENT_VARIABLE, DATABASE_VARIABLE, DEFAULT_DATABASE, SESSION_VARIABLE
+from tac_orchestrator.settings import AGENT_VARIABLE, DEFAULT_DATABASE, SESSION_VARIABLE
 
 _LOOK_EVERY_S = 0.02
 
@@ -34,12 +34,18 @@ def prepare_folder(folder: Path) -> Path:
     """
     if find_spec("pytest") is None:
         raise InvalidSetting("pytest", "not installed", "what the tester runs: pip install 'tac-orchestrator[demo]'")
-    if folder.exists() and any(folder.iterdir()) and not (folder / DEFAULT_DATABASE).is_file():
+    if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise InvalidSetting("FOLDER", str(folder), "a folder that is new, empty, or of an earlier demonstration")
     folder.mkdir(parents=True, exist_ok=True)
     prepare_project(folder)
     (folder / "pytest.ini").write_text(_PYTEST_INI, "utf-8")
     return folder / DEFAULT_DATABASE
+
+
+def _is_ours(folder: Path) -> bool:
+    """Its store may be elsewhere."""
+    settings = folder / "pytest.ini"
+    return (folder / DEFAULT_DATABASE).is_file() or (settings.is_file() and settings.read_bytes() == _PYTEST_INI.encode())
 
 
 async def next_session(db: Database) -> str:
@@ -74,11 +80,7 @@ async def import_runs(db: Database, progress: Progress | None = None) -> Report:
 
 @asynccontextmanager
 async def _workflow(db: Database, folder: Path, session_id: str) -> AsyncGenerator[Process]:
-    environment = {
-        **os.environ,
-        DATABASE_VARIABLE: db.settings.database if db.engine.path is None else db.target,
-        SESSION_VARIABLE: session_id,
-    }
+    environment = {**os.environ, **db.settings.variables, SESSION_VARIABLE: session_id}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed here has no say in it
     environment.pop(AGENT_VARIABLE, None)
     program = ("-m", "tac_orchestrator.demo", "workflow")

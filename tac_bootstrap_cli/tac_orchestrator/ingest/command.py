@@ -31,7 +31,7 @@ from tac_orchestrator.database import Database
 from tac_orchestrator.errors import NotFound, OrchestratorError
 from tac_orchestrator.models import AgentType, storable
 from tac_orchestrator.runs import AgentRun
-from tac_orchestrator.settings import DATABASE_VARIABLE, Settings
+from tac_orchestrator.settings import Settings
 
 _LOG = logging.getLogger("tac_orchestrator")
 
@@ -183,7 +183,7 @@ async def _is_stored(database: Database, agent_id: str | None) -> bool:
 
 def _variables(database: Database, agent: AgentRun) -> dict[str, str]:
     return {
-        DATABASE_VARIABLE: database.target,
+        **database.settings.variables,
         "TAC_ORCHESTRATOR_SESSION_ID": agent.session_id,
         "TAC_ORCHESTRATOR_AGENT_ID": agent.id,
     }

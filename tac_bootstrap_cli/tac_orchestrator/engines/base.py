@@ -193,7 +193,7 @@ Values = tuple[Any, ...]
 Spellings = Mapping[ColumnKind, Callable[[Any], str]]
 """How values of some kinds are written as `COPIED` says, where that is not how they are kept."""
 
-COPIED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+COPIED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
 """How rows travel: as lines of PostgreSQL's COPY, in UTF-8, columns between tabs, a missing value as `\\N`, and these characters
 escaped. Values are as PostgreSQL writes them: times in UTC with all six decimals, money as a float."""
 

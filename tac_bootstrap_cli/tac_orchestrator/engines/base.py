@@ -353,6 +353,10 @@ class Engine(Protocol):
         """A value that changes with every commit of any process."""
         ...
 
+    async def lull(self) -> None:
+        """Returns when it is time to ask for the generation once more."""
+        ...
+
     def back_up(self, copy: Path, progress: Progress | None = None) -> Contents:
         """Copy the whole database to a new private file, which gets its name once it has been restored and checked."""
         ...

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from tac_orchestrator.engines.base import Contents, Finding, Inspection, Progress, RawRow, Unit, View, nothing
 from tac_orchestrator.engines.postgres import installation, maintenance, transfers
 from tac_orchestrator.engines.postgres.address import Address
+from tac_orchestrator.engines.postgres.bell import Ear
 from tac_orchestrator.engines.postgres.connections import open_plain
 from tac_orchestrator.engines.postgres.driver import Connection, InvalidCatalogNameError
 from tac_orchestrator.engines.postgres.faults import translated
@@ -50,6 +51,7 @@ class PostgresEngine:
         self._stages: dict[tuple[str, ...], list[dict[str, str]]] = {}
         self._writing = Writing(self.address, settings)
         self._readers = Readers(self.address, settings)
+        self._ear = Ear(self.address, settings)
         self._replica = replica_of(self._readers, settings, lambda: self._writing.last)
 
     @property
@@ -135,6 +137,9 @@ class PostgresEngine:
     async def generation(self) -> str:
         return await self._readers.generation()
 
+    async def lull(self) -> None:
+        await self._ear.wait()
+
     def back_up(self, copy: Path, progress: Progress | None = None) -> Contents:
         self._refuse("backups of a server are the server's", "pg_dump --format=custom --file=FILE, or its archive")
 
@@ -178,6 +183,7 @@ class PostgresEngine:
     async def close(self) -> None:
         if self._replica is not None:
             await self._replica.close()
+        await self._ear.close()
         await self._readers.close()
 
     async def _diagnose(self, connection: Connection) -> list[Finding]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tac_orchestrator.engines.base import Unit
 from tac_orchestrator.engines.postgres.address import Address
+from tac_orchestrator.engines.postgres.bell import Bell
 from tac_orchestrator.engines.postgres.commits import Mark, Transaction
 from tac_orchestrator.engines.postgres.connections import open_writer
 from tac_orchestrator.engines.postgres.driver import Connection
@@ -42,6 +43,7 @@ class Writing:
         self._runner: asyncio.Runner | None = None
         self._connection: Connection | None = None
         self._abandoned: list[Any] = []
+        self._bell = Bell()
         self.last: str | None = None
 
     def commit(self, units: Sequence[Unit]) -> None:
@@ -78,6 +80,7 @@ class Writing:
                 else:
                     transaction.settle()
                 self.last = transaction.mark.number if transaction.mark is not None else self.last
+                await self._bell.ring(connection)
                 return
             except Exception as error:
                 await self._after(error, is_last=time.monotonic() + pause > give_up, transaction=transaction)

@@ -5,6 +5,7 @@ Its limits: one writer at a time over all processes (they queue, see `turns`), a
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
@@ -29,6 +30,8 @@ from tac_orchestrator.schema import Migration, migrations, whole_schema
 from tac_orchestrator.settings import Settings
 
 __all__ = ["SqliteEngine"]
+
+_LOOK_EVERY_S = 0.05
 
 
 class SqliteEngine:
@@ -143,6 +146,9 @@ class SqliteEngine:
 
     async def generation(self) -> int:
         return await self._readers.generation()
+
+    async def lull(self) -> None:
+        await asyncio.sleep(_LOOK_EVERY_S)
 
     def back_up(self, copy: Path, progress: Progress | None = None) -> Contents:
         with self._translating():

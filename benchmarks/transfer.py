@@ -19,7 +19,7 @@ from benchmarks.writes import FEWEST, bulk_logs
 from tac_orchestrator import Database
 from tac_orchestrator.ops.transfer import transfer
 
-ROWS = 300_000
+ROWS = 1_500_000
 MOVED = Budget(30_000, "/s", at_least=True)
 
 

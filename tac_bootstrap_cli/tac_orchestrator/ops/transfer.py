@@ -9,7 +9,8 @@ Whatever stops it, the same call goes on: of each table, what arrived is kept if
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,8 +133,9 @@ def _fill(dump: Dump, filling: Filling, found: _Findings, steps: _Steps) -> Mapp
             filling.empty(layout)
             arrived = Digest()
         steps.add(arrived.rows)
-        summed = _Summed(dump.lines(layout, spelled, after=arrived.rows), steps, arrived)
-        filling.fill(layout, summed)
+        with closing(dump.lines(layout, spelled, after=arrived.rows)) as pieces:
+            summed = _Summed(pieces, steps, arrived)
+            filling.fill(layout, summed)
         sent[layout.table] = summed.digest
     return sent
 
@@ -159,10 +161,11 @@ class _Summed:
                 self._steps.add(self.digest.rows - known)
 
 
-def _digest(pieces: Iterable[bytes], steps: _Steps | None = None) -> Digest:
-    summed = _Summed(pieces, steps, Digest())
-    for _ in summed:
-        pass
+def _digest(pieces: Generator[bytes], steps: _Steps | None = None) -> Digest:
+    with closing(pieces):
+        summed = _Summed(pieces, steps, Digest())
+        for _ in summed:
+            pass
     return summed.digest
 
 

@@ -169,12 +169,7 @@ async def record(path: Path, rows: dict[str, Any]) -> None:
         plain.execute("""INSERT INTO spans VALUES ('t', 's', NULL, 'r', '{"b": 1e2, "a": 2}', '2026-03-01 12:00:00')""")
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
-@given(store_rows)
-def test_what_was_moved_there_and_back_is_what_it_was(
-    server: Cluster, tmp_path_factory: pytest.TempPathFactory, rows: Any
-) -> None:
-    folder = tmp_path_factory.mktemp("odd")
+def comes_back(server: Cluster, folder: Path, rows: Any) -> None:
     asyncio.run(record(folder / "source.db", rows))
     with new_place(server) as url:
         there = moved(folder / "source.db", url)
@@ -187,6 +182,27 @@ def test_what_was_moved_there_and_back_is_what_it_was(
         assert asyncio.run(told(folder / "back.db")) == before
     with connected(folder / "back.db") as plain:
         assert [tuple(row) for row in plain.execute("SELECT details FROM spans")] == [('{"b": 1e2, "a": 2}',)]
+
+
+_GENERATED: Any = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
+
+
+@settings(max_examples=3, **_GENERATED)
+@given(store_rows)
+def test_what_was_moved_there_and_back_is_what_it_was(
+    server: Cluster, tmp_path_factory: pytest.TempPathFactory, rows: Any
+) -> None:
+    comes_back(server, tmp_path_factory.mktemp("odd"), rows)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@settings(max_examples=200, **_GENERATED)
+@given(store_rows)
+def test_what_was_moved_there_and_back_is_what_it_was_at_length(
+    server: Cluster, tmp_path_factory: pytest.TempPathFactory, rows: Any
+) -> None:
+    comes_back(server, tmp_path_factory.mktemp("odd"), rows)
 
 
 def test_odd_texts_and_large_numbers_come_back(store: Path, url: str, tmp_path: Path) -> None:
@@ -210,21 +226,13 @@ def test_odd_texts_and_large_numbers_come_back(store: Path, url: str, tmp_path: 
 numerals = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=20, **_GENERATED)
 @given(st.lists(st.tuples(json_values, st.booleans()), min_size=20), st.lists(numerals, min_size=20))
 def test_json_is_written_as_the_server_writes_it(server: Cluster, values: Any, numbers: list[str]) -> None:
     texts = [json.dumps(value, ensure_ascii=is_ascii) for value, is_ascii in values] + numbers
     numbered = "unnest($1::TEXT[]) WITH ORDINALITY AS one (text, place)"
     (row,) = server.sql(f"SELECT array_agg(text::JSONB::TEXT ORDER BY place) AS texts FROM {numbered}", texts)
     assert [written(text) for text in texts] == row["texts"]
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_what_was_moved_there_and_back_is_what_it_was_at_length(
-    server: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    settings(max_examples=200)(test_what_was_moved_there_and_back_is_what_it_was)(server, tmp_path_factory)
 
 
 async def test_a_past_of_which_rows_were_removed_still_counts(

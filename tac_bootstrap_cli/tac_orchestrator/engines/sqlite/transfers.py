@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
+from itertools import groupby
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -53,14 +55,13 @@ class _Rows:
         self._target = target
 
     def lines(self, layout: Layout, spellings: Spellings, after: int = 0, count: int | None = None) -> Generator[bytes]:
-        """Put together by SQL: to make an object of each value would cost more than all the rest."""
-        for kind, spell in spellings.items():
-            self._connection.create_function(f"spelled_{kind}", 1, spell, deterministic=True)
-        columns = " || :tab || ".join(_shown(column, column.kind in spellings) for column in layout.columns)
+        """Put together by SQL, but for what it cannot spell: an object of each value would cost more than all the rest."""
+        parts = list(_parts(layout, spellings))
         values = {"tab": _TAB, "null": _NULL, "count": -1 if count is None else count, "after": after}
         with translating(self._target):
-            for rows in self._pieces(f"CAST({columns} AS BLOB)", layout, values):
-                yield _escaped(_NEWLINE.join([line for (line,) in rows])) + b"\n"
+            for rows in self._pieces(", ".join(sql for sql, _ in parts), layout, values):
+                written = [spell(found) for (_, spell), found in zip(parts, zip(*rows, strict=True), strict=True)]
+                yield _escaped(_NEWLINE.join(map(_TAB.join, zip(*written, strict=True)))) + b"\n"
 
     def _pieces(self, columns: str, layout: Layout, values: Mapping[str, Any]) -> Generator[Sequence[Values]]:
         order = f" ORDER BY {layout.order}" if self._in_order else ""
@@ -172,10 +173,18 @@ class SqliteFilling(_Rows):
                 raise
 
 
-def _shown(column: Column, is_spelled: bool) -> str:
-    if is_spelled:
-        return f"CASE WHEN {column.name} IS NULL THEN :null ELSE spelled_{column.kind}({column.name}) END"
-    return f"COALESCE({column.name}, :null)"
+def _parts(layout: Layout, spellings: Spellings) -> Iterator[tuple[str, Callable[[Sequence[Any]], Sequence[bytes]]]]:
+    """SQL for the parts of a line, and what becomes of the values that it finds."""
+    for is_spelled, columns in groupby(layout.columns, lambda column: column.kind in spellings):
+        if is_spelled:
+            yield from ((column.name, partial(_spelled, spellings[column.kind])) for column in columns)
+        else:
+            joined = " || :tab || ".join(f"COALESCE({column.name}, :null)" for column in columns)
+            yield f"CAST({joined} AS BLOB)", tuple
+
+
+def _spelled(spell: Callable[[Any], str], values: Sequence[Any]) -> Sequence[bytes]:
+    return [_NULL if value is None else spell(value).encode() for value in values]
 
 
 def _escaped(lines: bytes) -> bytes:

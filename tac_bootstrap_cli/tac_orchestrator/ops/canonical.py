@@ -26,6 +26,9 @@ _TOTALS = (
 )
 _AGENT_COUNTS = "agent_count:count running_count:count failed_count:count root_failed_count:count root_cancelled_count:count"
 
+# These come last: for each column that follows, SQL would copy them once more.
+_LONG = frozenset(("text", "json"))
+
 
 def _of_model(table: str, model: type[Row], order: str, **more: Any) -> Layout:
     columns = list[Column]()
@@ -34,6 +37,7 @@ def _of_model(table: str, model: type[Row], order: str, **more: Any) -> Layout:
         is_required = name == "id" or type(None) not in get_args(field.annotation)
         found = "word" if vocabulary else "json" if kind in {"object", "array"} else kind or "text"
         columns.append(Column(name, cast("ColumnKind", found), is_required, vocabulary))
+    columns.sort(key=lambda column: column.kind in _LONG)
     return Layout(table, tuple(columns), order, **more)
 
 

@@ -2,7 +2,7 @@
 
 A test that asks for `db` or `target`, and not for `path`, is the same for every engine. Those of the modules in ON_POSTGRES run
 on SQLite and on PostgreSQL; all others do with --long, and then on the oldest PostgreSQL that is supported as well, with
-all their cases.
+all their cases. A test that asks for `path` is about files, whatever else it asks for.
 """
 
 from __future__ import annotations
@@ -30,14 +30,19 @@ ON_POSTGRES = (
     "test_channels",
     "test_api",
     "test_live",
+    "cli.test_show",
+    "cli.test_query",
 )
 """The modules whose tests say the most about an engine."""
 
 CASES_ON_POSTGRES = 5
 OF_EVERY_SAMPLE = "::test_agents_are_those_that_ran_and_each_has_its_true_parent"
 
-OF_FILES = ("test_backup", "test_restore", "test_doctor")
+OF_FILES = ("test_backup", "test_restore", "ops.test_doctor")
 """The modules of what only a file has."""
+
+OF_POSTGRES = ("cli.test_postgres",)
+"""The modules of what only PostgreSQL has."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,12 +84,17 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames and "path" not in metafunc.fixturenames:
-        engines, module = ["sqlite"], metafunc.module.__name__.rpartition(".")[2]
-        if metafunc.config.getoption("--long") and module not in OF_FILES:
+        engines = [] if _is_in(metafunc, OF_POSTGRES) else ["sqlite"]
+        if metafunc.config.getoption("--long") and not _is_in(metafunc, OF_FILES):
             engines += [f"postgres{version}" for version in (NEWEST, OLDEST)]
-        elif module in ON_POSTGRES:
+        elif _is_in(metafunc, ON_POSTGRES + OF_POSTGRES):
             engines.append(f"postgres{NEWEST}")
         metafunc.parametrize("engine", engines, indirect=True, scope="session")
+
+
+def _is_in(metafunc: pytest.Metafunc, modules: tuple[str, ...]) -> bool:
+    """A name may begin with that of its folder."""
+    return f".{metafunc.module.__name__}".endswith(tuple(f".{name}" for name in modules))
 
 
 @pytest.fixture(scope="session")

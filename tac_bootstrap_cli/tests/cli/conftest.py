@@ -1,4 +1,7 @@
-"""The command line, called in this process or as a program of its own, and a store to look at."""
+"""The command line, called in this process or as a program of its own, and a store to look at: in a file or in PostgreSQL.
+
+What a test calls finds the store by itself: `target` is where it is, `path` where it is for tests that are about files.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,34 @@ from .support import PROGRAM, Caller
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(path))
+def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is in no project: what the developer's hooks have written down there is not for tests."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Caller:
-    """In this process, on the store at `path`."""
+def path(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(path))
+    return path
+
+
+@pytest.fixture
+def target(target: Path | str, monkeypatch: pytest.MonkeyPatch) -> Path | str:
+    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(target))
+    return target
+
+
+@pytest.fixture
+def call(target: Path | str, monkeypatch: pytest.MonkeyPatch) -> Caller:
+    """In this process, on the store at `target`."""
     return Caller(monkeypatch)
 
 
 @pytest.fixture
-def program() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """As a program of its own, on the store at `path`."""
+def program(target: Path | str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As a program of its own, on the store at `target`."""
 
     def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False, **options)
@@ -41,14 +57,14 @@ def program() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def store(path: Path) -> Path:
+def store(target: Path | str) -> Path | str:
     """Two workflows: issue-41 went well, in issue-42 a tester failed below a builder."""
-    asyncio.run(_fill(path))
-    return path
+    asyncio.run(_fill(target))
+    return target
 
 
-async def _fill(path: Path) -> None:
-    async with Database.open(path) as db:
+async def _fill(target: Path | str) -> None:
+    async with Database.open(target) as db:
         for name in ("planner", "builder", "tester"):
             await db.orchestrator_agents.register(name, agent_type=name)
         for session_id in ("issue-41", "issue-42"):

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import sys
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from tac_orchestrator.cli.main import main
+from tac_orchestrator.hook import spool_of
+from tac_orchestrator.settings import Settings
 
 PROGRAM = str(Path(sys.executable).with_name("tac-orch"))
 
@@ -64,6 +69,23 @@ class Caller:
         with redirect_stdout(out), redirect_stderr(err):
             code = _code_of(arguments)
         return Result(code, _text(out, encoding), _text(err, "utf-8"))
+
+
+def spool_of_hooks() -> Path:
+    """Where hooks write down what the store has still to take in, in a folder that is there."""
+    spool = Path(spool_of(str(Settings.from_environment().place)))
+    spool.parent.mkdir(parents=True, exist_ok=True)
+    return spool
+
+
+def has_open(process: subprocess.Popen[Any], target: Path | str) -> bool:
+    """Whether the store is open in this process."""
+    with suppress(psutil.NoSuchProcess):
+        seen = psutil.Process(process.pid)
+        if isinstance(target, Path):
+            return any(file.path == f"{target}-shm" for file in seen.open_files())
+        return any(one.raddr and one.raddr.port == urlsplit(target).port for one in seen.net_connections("tcp"))
+    return False
 
 
 def _code_of(arguments: tuple[str, ...]) -> int:

@@ -20,11 +20,11 @@ from .support import Caller
         ("session", ["issue-41", "issue-42"]),
     ],
 )
-def test_the_dearest_come_first(call: Caller, store: Path, by: str, groups: list[str]) -> None:
+def test_the_dearest_come_first(call: Caller, store: Path | str, by: str, groups: list[str]) -> None:
     assert [row["group"] for row in call("cost", "--by", by, "--json").json] == groups
 
 
-def test_the_last_line_is_the_total(call: Caller, store: Path) -> None:
+def test_the_last_line_is_the_total(call: Caller, store: Path | str) -> None:
     lines = call("cost").out.splitlines()
 
     assert lines[0].split() == ["MODEL", "PROMPTS", "FAILED", "INPUT", "CACHED", "OUTPUT", "COST", "UNPRICED"]
@@ -33,21 +33,21 @@ def test_the_last_line_is_the_total(call: Caller, store: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["model", "day", "agent-type", "session"])
-def test_every_group_adds_up_to_the_same(call: Caller, store: Path, by: str) -> None:
+def test_every_group_adds_up_to_the_same(call: Caller, store: Path | str, by: str) -> None:
     rows = call("cost", "--by", by, "--json").json
 
     assert sum(Decimal(row["cost_usd"]) for row in rows if row["cost_usd"]) == Decimal("0.648992")
     assert call("cost", "--by", by).out.splitlines()[-1].split()[-2] == "0.648992"
 
 
-def test_a_span_of_days_can_be_chosen(call: Caller, store: Path) -> None:
+def test_a_span_of_days_can_be_chosen(call: Caller, store: Path | str) -> None:
     assert len(call("cost", "--by", "day", "--since", "1d", "--until", "2999-01-01", "--json").json) == 1
     assert call("cost", "--until", "2d", "--json").json == []
     assert call("cost", "--until", "2d").err == "No cost yet.\n"
 
 
-def test_the_total_is_that_of_all_rows(call: Caller, path: Path) -> None:
-    asyncio.run(_spend(path))
+def test_the_total_is_that_of_all_rows(call: Caller, target: Path | str) -> None:
+    asyncio.run(_spend(target))
 
     result = call("cost", "--limit", "1", columns=100)
 
@@ -58,14 +58,14 @@ def test_the_total_is_that_of_all_rows(call: Caller, path: Path) -> None:
     assert "(unknown)" in call("cost").out
 
 
-async def _spend(path: Path) -> None:
-    async with Database.open(path) as db:
+async def _spend(target: Path | str) -> None:
+    async with Database.open(target) as db:
         agent = await make_agent(db)
         await make_prompt(db, agent, status="completed", model_used="dear", cost_usd=Decimal(10))
         await make_prompt(db, agent, status="completed", cost_usd=Decimal(1))
 
 
-def test_each_request_is_explained(call: Caller, store: Path) -> None:
+def test_each_request_is_explained(call: Caller, store: Path | str) -> None:
     told = call("cost", "--explain", "issue-42", "--json").json
 
     assert (told["session_id"], told["cost_usd"], told["unpriced_count"]) == ("issue-42", "0.324496", 1)
@@ -80,8 +80,8 @@ def test_each_request_is_explained(call: Caller, store: Path) -> None:
     assert unknown.endswith("has no price for model 'of nobody'")
 
 
-def test_tokens_of_the_cache_are_told_apart(call: Caller, path: Path) -> None:
-    asyncio.run(_use_the_cache(path))
+def test_tokens_of_the_cache_are_told_apart(call: Caller, target: Path | str) -> None:
+    asyncio.run(_use_the_cache(target))
 
     lines = call("cost", "--explain", "session").out.splitlines()
 
@@ -92,9 +92,9 @@ def test_tokens_of_the_cache_are_told_apart(call: Caller, path: Path) -> None:
     assert lines[3].split()[:9] == ["total", "1000", "600", "200", "100", "50", "0.00258"]
 
 
-async def _use_the_cache(path: Path) -> None:
+async def _use_the_cache(target: Path | str) -> None:
     cached = {"tokens_cache_read": 600, "tokens_cache_write": 300, "tokens_cache_write_1h": 100}
-    async with Database.open(path) as db:
+    async with Database.open(target) as db:
         agent = await make_agent(db)
         used = {"model_used": "claude-sonnet-4-5", "tokens_input": 1000, "tokens_output": 50, **cached}
         await make_prompt(db, agent, status="completed", **used)

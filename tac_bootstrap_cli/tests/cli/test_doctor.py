@@ -6,18 +6,25 @@ import pytest
 
 from .support import Caller
 
+OF_EVERY_STORE = {"schema", "lost_agents", "growth", "redaction", "dropped_logs"}
+OF_FILES = {"lock", "foreign_keys", "indexes", "statistics", "disk_space", "sqlite", "file_modes", "file_system", "backups",
+            "gitignore"}  # fmt: skip
+OF_SERVERS = {"server", "durability", "connections", "feed"}
 
-def test_a_store_in_health_is_said_to_be(call: Caller, store: Path) -> None:
+
+def test_a_store_in_health_is_said_to_be(call: Caller, store: Path | str) -> None:
     result = call("doctor", "--json")
 
     assert result.code == 0
     assert "error" not in {row["state"] for row in result.json}
     assert all(set(row) == {"name", "state", "message", "remedy"} for row in result.json)
-    assert {"lock", "foreign_keys", "indexes", "statistics", "schema", "disk_space", "sqlite", "file_modes", "file_system",
-            "backups", "gitignore", "lost_agents", "redaction"} <= {row["name"] for row in result.json}  # fmt: skip
+    looked_at = {row["name"] for row in result.json}
+    here, elsewhere = (OF_FILES, OF_SERVERS) if isinstance(store, Path) else (OF_SERVERS, OF_FILES)
+    assert OF_EVERY_STORE | here <= looked_at
+    assert not elsewhere & looked_at
 
 
-def test_people_read_a_line_each_and_what_to_do(call: Caller, store: Path) -> None:
+def test_people_read_a_line_each_and_what_to_do(call: Caller, store: Path | str, path: Path) -> None:
     lines = call("doctor").out.splitlines()
 
     place = next(number for number, line in enumerate(lines) if line.startswith("warning  backups "))
@@ -25,7 +32,7 @@ def test_people_read_a_line_each_and_what_to_do(call: Caller, store: Path) -> No
     assert lines[place + 1].split()[:3] == ["Try:", "`tac-orch", "backup`,"]
 
 
-def test_a_terminal_gets_colors(call: Caller, store: Path) -> None:
+def test_a_terminal_gets_colors(call: Caller, store: Path | str) -> None:
     assert "\x1b[32mok" in call("doctor", columns=100).out
     assert "\x1b" not in call("doctor").out
 

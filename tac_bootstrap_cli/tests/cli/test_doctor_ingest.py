@@ -9,7 +9,7 @@ import pytest
 from tac_orchestrator import hook
 
 from ..ingest.samples import main_transcript, write_lines
-from .support import Caller
+from .support import Caller, spool_of_hooks
 
 
 def findings(call: Caller) -> dict[str, dict[str, str]]:
@@ -26,7 +26,7 @@ def transcript(folder: Path, *bad: str) -> Path:
     return path
 
 
-def test_it_says_from_where_agents_came_and_when(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_it_says_from_where_agents_came_and_when(call: Caller, store: Path | str, tmp_path: Path) -> None:
     call("import", "claude-code", str(transcript(tmp_path)))
 
     result = call("doctor", "ingest")
@@ -56,15 +56,17 @@ def test_what_exporters_sent_in_vain_is_named_with_the_reason(call: Caller, tmp_
 
 
 @pytest.mark.parametrize(("size", "state"), [(0, "ok"), (100, "ok"), (hook.MAX_SPOOL, "error")])
-def test_what_hooks_wait_with_is_measured(call: Caller, store: Path, size: int, state: str) -> None:
-    with Path(hook.spool_of(str(store))).open("wb") as spool:
+def test_what_hooks_wait_with_is_measured(call: Caller, store: Path | str, size: int, state: str) -> None:
+    with spool_of_hooks().open("wb") as spool:
         spool.truncate(size)
 
     assert findings(call)["hooks_waiting"]["state"] == state
     assert call("doctor", "ingest").code == (1 if state == "error" else 0)
 
 
-def test_hooks_of_the_project_are_noticed(call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+def test_hooks_of_the_project_are_noticed(
+    call: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path | str
+) -> None:
     (tmp_path / "adws").mkdir()
     monkeypatch.chdir(tmp_path)
     assert "none of ours" in findings(call)["hooks"]["message"]

@@ -20,7 +20,7 @@ from .support import PROGRAM, Caller
 ODD = "\x1b]0;owned\x07\u202e=1+1\nü"
 
 
-def test_json_lines_of_all_tables_begin_with_the_name_of_theirs(call: Caller, store: Path) -> None:
+def test_json_lines_of_all_tables_begin_with_the_name_of_theirs(call: Caller, store: Path | str) -> None:
     rows = [json.loads(line) for line in call("export").out.splitlines()]
 
     assert [next(iter(row)) for row in rows] == ["table"] * len(rows)
@@ -28,25 +28,25 @@ def test_json_lines_of_all_tables_begin_with_the_name_of_theirs(call: Caller, st
     assert [row["cost_usd"] for row in rows if row["table"] == "prompts"].count("0.25") == 2
 
 
-def test_one_table_of_one_session(call: Caller, store: Path) -> None:
+def test_one_table_of_one_session(call: Caller, store: Path | str) -> None:
     rows = [json.loads(line) for line in call("export", "--table", "prompts", "--session", "issue-41").out.splitlines()]
 
     assert [row["prompt_type"] for row in rows] == ["adw", "command", "followup"]
 
 
-def test_times_choose(call: Caller, store: Path) -> None:
+def test_times_choose(call: Caller, store: Path | str) -> None:
     assert call("export", "--table", "prompts", "--until", "1d").out == ""
     assert len(call("export", "--table", "prompts", "--since", "1d").out.splitlines()) == 6
 
 
-def test_csv_has_a_line_of_names(call: Caller, store: Path) -> None:
+def test_csv_has_a_line_of_names(call: Caller, store: Path | str) -> None:
     rows = list(csv.DictReader(call("export", "--format", "csv", "--table", "agents").out.splitlines()))
 
     assert list(rows[0]) == list(COLUMNS["agents"])
     assert len(rows) == 5
 
 
-def test_json_gives_an_array_or_says_what_was_written(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_json_gives_an_array_or_says_what_was_written(call: Caller, store: Path | str, tmp_path: Path) -> None:
     file = tmp_path / "logs.sql"
 
     assert len(call("export", "--table", "system_logs", "--json").json) == 2
@@ -56,7 +56,7 @@ def test_json_gives_an_array_or_says_what_was_written(call: Caller, store: Path,
     assert written == {"path": str(file), "format": "sql", "rows": written["rows"], "size_bytes": file.stat().st_size}
 
 
-def test_a_file_is_its_owners_and_holds_what_a_pipe_gets(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_a_file_is_its_owners_and_holds_what_a_pipe_gets(call: Caller, store: Path | str, tmp_path: Path) -> None:
     file = tmp_path / "all.jsonl"
     before = os.umask(0)
     try:
@@ -69,7 +69,7 @@ def test_a_file_is_its_owners_and_holds_what_a_pipe_gets(call: Caller, store: Pa
     assert result.out.startswith(f"{file} (")
 
 
-def test_nothing_is_overwritten_and_no_link_followed(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_and_no_link_followed(call: Caller, store: Path | str, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("precious")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
 
@@ -92,26 +92,26 @@ def test_nothing_is_overwritten_and_no_link_followed(call: Caller, store: Path, 
         ("--since", "soon"),
     ],
 )
-def test_what_makes_no_sense_is_an_error_of_use(call: Caller, store: Path, arguments: tuple[str, ...]) -> None:
+def test_what_makes_no_sense_is_an_error_of_use(call: Caller, store: Path | str, arguments: tuple[str, ...]) -> None:
     assert (call("export", *arguments).code, call("export", *arguments).out) == (2, "")
 
 
-def test_a_session_that_is_not_there_is_not_found(call: Caller, store: Path) -> None:
+def test_a_session_that_is_not_there_is_not_found(call: Caller, store: Path | str) -> None:
     assert call("export", "--session", "nobody").code == 3
 
 
-def test_a_file_that_cannot_be_made_is_named(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_made_is_named(call: Caller, store: Path | str, tmp_path: Path) -> None:
     result = call("export", "-o", str(tmp_path / "nowhere" / "all.jsonl"))
 
     assert (result.code, result.err) == (1, f"Error: {tmp_path / 'nowhere' / 'all.jsonl'}: No such file or directory\n")
 
 
-async def log(path: Path, message: str) -> None:
-    async with Database.open(path) as db:
+async def log(target: Path | str, message: str) -> None:
+    async with Database.open(target) as db:
         await db.system_logs.create("api", message)
 
 
-def test_a_disk_that_fills_up_leaves_no_file(store: Path, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_leaves_no_file(store: Path | str, tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
@@ -124,8 +124,8 @@ def test_a_disk_that_fills_up_leaves_no_file(store: Path, tmp_path: Path) -> Non
     assert list(file.parent.iterdir()) == []
 
 
-def test_a_terminal_obeys_nothing_that_is_stored(call: Caller, path: Path) -> None:
-    asyncio.run(log(path, ODD))
+def test_a_terminal_obeys_nothing_that_is_stored(call: Caller, target: Path | str) -> None:
+    asyncio.run(log(target, ODD))
     for format in ("jsonl", "csv", "sql"):
         shown = call("export", "--format", format, "--table", "system_logs", columns=80).out
         assert "owned" in shown
@@ -133,9 +133,9 @@ def test_a_terminal_obeys_nothing_that_is_stored(call: Caller, path: Path) -> No
 
 
 def test_a_pipe_gets_utf_8_and_line_ends_as_they_are(
-    path: Path, program: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+    target: Path | str, program: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asyncio.run(log(path, ODD))
+    asyncio.run(log(target, ODD))
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
 
     out = program("export", "--format", "csv", "--table", "system_logs", encoding="utf-8").stdout
@@ -143,8 +143,8 @@ def test_a_pipe_gets_utf_8_and_line_ends_as_they_are(
     assert ODD in out
 
 
-def test_a_spreadsheet_finds_no_formula(call: Caller, path: Path) -> None:
-    asyncio.run(log(path, "=HYPERLINK(1)"))
+def test_a_spreadsheet_finds_no_formula(call: Caller, target: Path | str) -> None:
+    asyncio.run(log(target, "=HYPERLINK(1)"))
 
     out = call("export", "--format", "csv", "--table", "system_logs", "--spreadsheet").out
 
@@ -152,7 +152,7 @@ def test_a_spreadsheet_finds_no_formula(call: Caller, path: Path) -> None:
     assert ",'=HYPERLINK(1)," in out
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(store: Path) -> None:
+def test_a_reader_who_has_seen_enough_is_no_error(store: Path | str) -> None:
     script = '"$0" export | head -n 1 > /dev/null; echo "${PIPESTATUS[0]}"'
 
     done = subprocess.run(["bash", "-c", script, PROGRAM], capture_output=True, text=True, check=False)

@@ -172,6 +172,7 @@ def read_json(output: IO[bytes]) -> dict[str, Any]:
     return json.loads(read_line(output))
 
 
+@pytest.mark.usefixtures("target")
 def test_watching_tells_what_is_there_and_then_every_change(tmp_path: Path) -> None:
     lines = lines_of(main_transcript(BASIC))
     path = write_lines(tmp_path / "p" / main_transcript(BASIC).name, lines[: len(lines) // 2])
@@ -185,6 +186,7 @@ def test_watching_tells_what_is_there_and_then_every_change(tmp_path: Path) -> N
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", second["at"])
 
 
+@pytest.mark.usefixtures("target")
 def test_a_folder_that_comes_later_is_waited_for_and_an_interrupt_ends_it(tmp_path: Path) -> None:
     with watching("adw", str(tmp_path / "agents")) as (process, output):
         assert read_line(output).partition("  ")[2] == "0 sessions"
@@ -197,6 +199,7 @@ def test_a_folder_that_comes_later_is_waited_for_and_an_interrupt_ends_it(tmp_pa
         assert process.stderr.read().strip() == b""
 
 
+@pytest.mark.usefixtures("target")
 def test_watching_ends_when_its_reader_does(tmp_path: Path) -> None:
     with watching("claude-code", str(tmp_path)) as (process, output):
         read_line(output)

@@ -13,16 +13,17 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from tac_orchestrator import Database
+from tac_orchestrator import Database, DatabaseUnavailable
 
 from ..ingest.otel.captured import truth
 from ..ingest.samples import STREAMS, contents, expected, projects, stream
-from .support import PROGRAM, Caller
+from .support import PROGRAM, Caller, spool_of_hooks
 
 BASIC = "claude-code-basic"
 SUBAGENTS = "claude-code-subagents"
@@ -41,7 +42,7 @@ def run_stream(data: bytes, *arguments: str, **options: Any) -> subprocess.Compl
 
 
 @pytest.fixture
-def piped(path: Path) -> Generator[subprocess.Popen[bytes]]:
+def piped(target: Path | str) -> Generator[subprocess.Popen[bytes]]:
     """The command, as part of a pipe that is open at both ends."""
     process = subprocess.Popen([PROGRAM, "ingest", "stream-json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     yield process
@@ -67,18 +68,18 @@ def _read(stream: IO[bytes] | None, size: int) -> bytes:
     return found
 
 
-def await_agents(path: Path, wanted: Callable[[list[Any]], bool]) -> list[Any]:
+def await_agents(target: Path | str, wanted: Callable[[list[Any]], bool]) -> list[Any]:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if path.exists():
-            agents = asyncio.run(_agents(path))
+        with suppress(DatabaseUnavailable):
+            agents = asyncio.run(_agents(target))
             if wanted(agents):
                 return agents
     raise AssertionError("the agents have not come")
 
 
-async def _agents(path: Path) -> list[Any]:
-    async with Database.open(path) as db:
+async def _agents(target: Path | str) -> list[Any]:
+    async with Database.open(target, create=False) as db:
         return list(await db.agents.list())
 
 
@@ -94,16 +95,16 @@ def test_every_byte_is_passed_on_and_the_run_recorded(call: Caller, name: str) -
     assert session["status"] in {"completed", "failed"}
 
 
-def test_what_comes_goes_on_at_once_and_can_be_seen_while_it_comes(piped: subprocess.Popen[bytes], path: Path) -> None:
+def test_what_comes_goes_on_at_once_and_can_be_seen_while_it_comes(piped: subprocess.Popen[bytes], target: Path | str) -> None:
     lines = stream(SUBAGENTS).read_bytes().splitlines(keepends=True)
     start = next(number for number, line in enumerate(lines) if b'"assistant"' in line) + 1
 
     assert told(piped, b"".join(lines[:start])) == b"".join(lines[:start])
 
-    (agent,) = await_agents(path, bool)
+    (agent,) = await_agents(target, bool)
     assert (agent.status, agent.completed_at) == ("executing", None)
     assert told(piped, b"".join(lines[start:])) == b"".join(lines[start:])
-    assert len(await_agents(path, lambda agents: len(agents) == expected(SUBAGENTS)["agents"])) == 4
+    assert len(await_agents(target, lambda agents: len(agents) == expected(SUBAGENTS)["agents"])) == 4
 
 
 def test_bytes_that_are_no_line_yet_do_not_wait_for_their_end(piped: subprocess.Popen[bytes]) -> None:
@@ -120,11 +121,11 @@ def test_a_process_that_was_killed_has_not_completed(call: Caller) -> None:
     assert "The output ended before its result." in call("show", session["session_id"]).out
 
 
-def test_the_same_again_changes_nothing(path: Path) -> None:
+def test_the_same_again_changes_nothing(target: Path | str) -> None:
     data = stream(SUBAGENTS).read_bytes()
 
     async def rows() -> dict[str, list[Any]]:
-        async with Database.open(path) as db:
+        async with Database.open(target) as db:
             return await contents(db)
 
     run_stream(data)
@@ -159,7 +160,7 @@ def test_a_store_in_trouble_costs_the_record_and_not_the_pipe(path: Path, monkey
     assert "Traceback" not in result.stderr.decode()
 
 
-def test_what_is_no_stream_of_claude_code_is_passed_on_with_a_word(path: Path) -> None:
+def test_what_is_no_stream_of_claude_code_is_passed_on_with_a_word(target: Path | str) -> None:
     data = bytes(range(256)) * 1000 + b"\nHello.\n"
 
     result = run_stream(data)
@@ -233,7 +234,7 @@ def test_a_body_is_known_by_its_name_by_itself_or_by_what_is_said(call: Caller, 
     assert call("ingest", "otlp", "--signal", "traces", str(nameless)).code == 0
 
 
-def test_a_body_may_come_on_standard_input(call: Caller, path: Path) -> None:
+def test_a_body_may_come_on_standard_input(call: Caller) -> None:
     data = Path(bodies_of(LANGCHAIN)[0]).read_bytes()
 
     command = [PROGRAM, "ingest", "otlp", "-", "--signal", "traces", "--json"]
@@ -274,20 +275,22 @@ def test_a_file_that_is_not_there_is_an_error_and_makes_no_store(call: Caller, p
     assert not path.exists()
 
 
-def write_hooks(path: Path, *events: str) -> None:
+def write_hooks(*events: str) -> None:
     lines = [
         json.dumps({"at": 1_795_000_000_000_000 + number, "hook": {"session_id": "s-1", "hook_event_name": event}})
         for number, event in enumerate(events)
     ]
-    Path(f"{path}-hooks").write_text("".join(f"{line}\n" for line in lines))
+    spool_of_hooks().write_text("".join(f"{line}\n" for line in lines))
 
 
 @pytest.mark.parametrize("command", [("sessions",), ("status",), ("logs",), ("import", "claude-code", "PROJECTS")])
-def test_whoever_looks_takes_in_first_what_hooks_have_written(call: Caller, store: Path, command: tuple[str, ...]) -> None:
-    write_hooks(store, "SessionStart", "UserPromptSubmit")
+def test_whoever_looks_takes_in_first_what_hooks_have_written(
+    call: Caller, store: Path | str, command: tuple[str, ...]
+) -> None:
+    write_hooks("SessionStart", "UserPromptSubmit")
 
     result = call(*(str(projects(BASIC)) if word == "PROJECTS" else word for word in command))
 
     assert (result.code, result.err) == (0, "")
-    assert not Path(f"{store}-hooks").exists()
+    assert not spool_of_hooks().exists()
     assert call("show", "s-1", "--json").json["agents"][0]["status"] == "executing"

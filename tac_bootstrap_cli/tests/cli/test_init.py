@@ -13,7 +13,7 @@ MODULES = ("adw_database.py", "orch_database_models.py")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that somebody calls from, in which there is nothing."""
     folder = tmp_path / "shop"
     folder.mkdir()

@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shop"
     (folder / ".git").mkdir(parents=True)
     monkeypatch.delenv("TAC_ORCHESTRATOR_DB")

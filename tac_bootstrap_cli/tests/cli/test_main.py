@@ -5,7 +5,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +17,7 @@ from tac_orchestrator.cli.main import COMMANDS, tac_orch
 from tac_orchestrator.cli.options import Command, Group
 from tac_orchestrator.version import VERSION
 
-from .support import PROGRAM, Caller
+from .support import PROGRAM, Caller, has_open
 
 _SLOW = ("pydantic", "aiosqlite", "sqlite3", "pysqlite3", "rich", "orjson", "asyncio", "tac_orchestrator.database")
 
@@ -93,7 +92,7 @@ def test_a_group_alone_says_what_it_holds(call: Caller, name: str) -> None:
     assert all(f"\n  {member} " in result.out for member in cast("Group", found(name)).commands)
 
 
-def test_the_store_may_be_named_before_a_command_of_a_group(call: Caller, store: Path) -> None:
+def test_the_store_may_be_named_before_a_command_of_a_group(call: Caller, store: Path | str) -> None:
     assert call("db", "--db", "elsewhere.db", "path").out.strip().endswith("elsewhere.db")
     assert call("db", "--db", "elsewhere.db", "path", "--db", str(store)).out.strip() == str(store)
     assert call("db", "nonsense").code == 2
@@ -113,9 +112,9 @@ def test_the_version_is_told(call: Caller) -> None:
 
 
 def test_the_store_may_be_named_before_or_behind_the_command(
-    call: Caller, store: Path, monkeypatch: pytest.MonkeyPatch
+    call: Caller, store: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(store.parent / "other.db"))
+    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(tmp_path / "other.db"))
 
     assert call("--db", str(store), "sessions", "--json").json == call("sessions", "--db", str(store), "--json").json != []
     assert call("--db", "elsewhere.db", "sessions", "--db", str(store)).code == 0
@@ -138,7 +137,7 @@ def test_the_store_may_be_named_before_or_behind_the_command(
     ],
 )
 def test_errors_have_a_code_and_say_what_to_try(
-    call: Caller, store: Path, arguments: tuple[str, ...], code: int, kind: str
+    call: Caller, store: Path | str, arguments: tuple[str, ...], code: int, kind: str
 ) -> None:
     people, programs = call(*arguments), call(*arguments, "--json")
 
@@ -166,7 +165,7 @@ def test_each_kind_of_error_has_its_code(error: Exception, code: int) -> None:
     assert report(error, as_json=False) == code  # type: ignore[arg-type]
 
 
-def test_what_errors_quote_is_harmless(call: Caller, store: Path) -> None:
+def test_what_errors_quote_is_harmless(call: Caller, store: Path | str) -> None:
     result = call("show", "\x1b[2J\u202e")
 
     assert result.err.startswith(r"Error: There is no session, agent or prompt '\x1b[2J\u202e'.")
@@ -193,7 +192,7 @@ def test_reading_makes_no_store(call: Caller, path: Path, name: str) -> None:
     assert not path.exists()
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(store: Path) -> None:
+def test_a_reader_who_has_seen_enough_is_no_error(store: Path | str) -> None:
     many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i FROM n"
     script = f'"$0" query "{many}" | head -n 1; echo "${{PIPESTATUS[0]}}"'
 
@@ -202,36 +201,28 @@ def test_a_reader_who_has_seen_enough_is_no_error(store: Path) -> None:
     assert (done.stdout, done.stderr) == ("i\n0\n", "")
 
 
-def test_a_full_disk_is_an_error(store: Path) -> None:
+def test_a_full_disk_is_an_error(store: Path | str) -> None:
     done = subprocess.run(["bash", "-c", '"$0" status > /dev/full', PROGRAM], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (1, "Error: the output could not be written: No space left on device\n")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_harms_nothing(store: Path, closed: str) -> None:
-    before = store.read_bytes()
+def test_a_closed_stream_harms_nothing(store: Path | str, path: Path, closed: str) -> None:
+    before = path.read_bytes()
 
     done = subprocess.run(["bash", "-c", f'"$0" sessions {closed}', PROGRAM], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0
     assert ("issue-42" in done.stdout) is (">&- " not in f"{closed} ".replace("2>&-", ""))
-    assert store.read_bytes() == before
+    assert path.read_bytes() == before
 
 
-def open_files(process: subprocess.Popen[str]) -> list[Path]:
-    found = list[Path]()
-    for link in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.append(link.readlink())
-    return found
-
-
-def test_an_interrupt_ends_without_a_word(store: Path) -> None:
+def test_an_interrupt_ends_without_a_word(store: Path | str) -> None:
     slow = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
     with subprocess.Popen([PROGRAM, "query", slow], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            while not any(str(file).endswith("-shm") for file in open_files(process)):
+            while not has_open(process, store):
                 assert process.poll() is None
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
@@ -271,10 +262,12 @@ run(wait())
 
 
 @pytest.mark.filterwarnings("always")
-def test_a_warning_of_the_library_is_told_in_the_same_way(call: Caller, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_of_the_library_is_told_in_the_same_way(
+    call: Caller, store: Path | str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tac_orchestrator.engines.sqlite import files
 
     monkeypatch.setattr(files, "network_file_system", lambda path: "nfs")
 
     assert call("sessions").err.startswith("Warning: ")
-    assert json.loads(call("sessions", "--json").err)["warning"].startswith(str(store))
+    assert json.loads(call("sessions", "--json").err)["warning"].startswith(str(path))

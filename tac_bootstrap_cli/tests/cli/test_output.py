@@ -28,18 +28,18 @@ COMMANDS = (
     ("cost", "--by", "model"),
     ("cost", "--by", "session"),
     ("search", "owned"),
-    ("query", "SELECT message AS 'a\x1b[2Jb' FROM agent_logs"),
+    ("query", 'SELECT message AS "a\x1b[2Jb" FROM agent_logs'),
 )
 
 
 @pytest.fixture
-def evil(path: Path) -> dict[str, str]:
+def evil(target: Path | str) -> dict[str, str]:
     """Harmful signs wherever text can be stored. Returns what the ids in COMMANDS stand for."""
-    return asyncio.run(_record_evil(path))
+    return asyncio.run(_record_evil(target))
 
 
-async def _record_evil(path: Path) -> dict[str, str]:
-    async with Database.open(path) as db:
+async def _record_evil(target: Path | str) -> dict[str, str]:
+    async with Database.open(target) as db:
         agent = await make_agent(db, f"a{EVIL}", session_id=f"evil{EVIL}", context={EVIL: EVIL}, config={"c": EVIL})
         answer = {"status": "completed", "response_text": EVIL, "model_used": EVIL, "tokens_input": 1, "tokens_output": 1}
         prompt = await db.prompts.create(agent.id, "adw", EVIL, prompt_name=EVIL, details={"d": EVIL}, **answer)
@@ -77,14 +77,14 @@ def test_the_colors_of_a_terminal_are_ours_alone(call: Caller, evil: dict[str, s
 @pytest.mark.parametrize(
     "arguments", [("sessions",), ("prompts",), ("logs",), ("logs", "--system"), ("cost",), ("show", "issue-42")]
 )
-def test_a_terminal_gets_lines_that_fit(call: Caller, store: Path, arguments: tuple[str, ...], columns: int) -> None:
+def test_a_terminal_gets_lines_that_fit(call: Caller, store: Path | str, arguments: tuple[str, ...], columns: int) -> None:
     out = call(*arguments, columns=columns).plain
 
     table = out[out.index("\n\n") :] if arguments[0] == "show" else out
     assert max(map(len, table.splitlines())) <= columns
 
 
-def test_a_terminal_gets_colors_unless_it_says_no(call: Caller, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_colors_unless_it_says_no(call: Caller, store: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[31mfailed" in call("sessions", columns=100).out
     assert "\x1b" not in call("sessions").out
 
@@ -96,9 +96,9 @@ def test_a_terminal_gets_colors_unless_it_says_no(call: Caller, store: Path, mon
     assert "\x1b" not in call("sessions", columns=100).out
 
 
-def test_a_pipe_gets_whole_lines_without_drawings(call: Caller, path: Path) -> None:
+def test_a_pipe_gets_whole_lines_without_drawings(call: Caller, target: Path | str) -> None:
     message = "long " * 100
-    asyncio.run(_log(path, message))
+    asyncio.run(_log(target, message))
 
     out = call("logs").out
 
@@ -107,15 +107,15 @@ def test_a_pipe_gets_whole_lines_without_drawings(call: Caller, path: Path) -> N
     assert not re.search(r"[─-╿…]", call("show", "session").out)
 
 
-async def _log(path: Path, *messages: str) -> None:
-    async with Database.open(path) as db:
+async def _log(target: Path | str, *messages: str) -> None:
+    async with Database.open(target) as db:
         agent = await make_agent(db)
         await db.agent_logs.create_many(
             {"agent_id": agent.id, "log_type": "milestone", "message": message} for message in messages
         )
 
 
-def test_columns_of_a_pipe_stand_below_each_other(call: Caller, store: Path) -> None:
+def test_columns_of_a_pipe_stand_below_each_other(call: Caller, store: Path | str) -> None:
     header, *lines = call("sessions").out.splitlines()
 
     assert all(line[header.index("STATUS") :].startswith(("completed", "failed")) for line in lines)
@@ -123,8 +123,8 @@ def test_columns_of_a_pipe_stand_below_each_other(call: Caller, store: Path) -> 
 
 
 @pytest.mark.parametrize("columns", [None, 80])
-def test_wide_signs_take_two_cells(call: Caller, path: Path, columns: int | None) -> None:
-    asyncio.run(_sessions(path, "日本語", "plain", "🙂"))
+def test_wide_signs_take_two_cells(call: Caller, target: Path | str, columns: int | None) -> None:
+    asyncio.run(_sessions(target, "日本語", "plain", "🙂"))
 
     lines = call("sessions", columns=columns).plain.splitlines()[1:]
 
@@ -132,8 +132,8 @@ def test_wide_signs_take_two_cells(call: Caller, path: Path, columns: int | None
     assert {cell_len(text) for text in before_state} == {len("SESSION  ")}
 
 
-async def _sessions(path: Path, *names: str) -> None:
-    async with Database.open(path) as db:
+async def _sessions(target: Path | str, *names: str) -> None:
+    async with Database.open(target) as db:
         for name in names:
             await make_agent(db, session_id=name)
 
@@ -142,7 +142,7 @@ async def _sessions(path: Path, *names: str) -> None:
 @pytest.mark.parametrize("columns", [None, 80])
 @pytest.mark.parametrize("arguments", [("show", "issue-42"), ("logs",), ("prompts",), ("search", "parser")])
 def test_no_encoding_stops_the_output(
-    call: Caller, store: Path, arguments: tuple[str, ...], columns: int | None, encoding: str
+    call: Caller, store: Path | str, arguments: tuple[str, ...], columns: int | None, encoding: str
 ) -> None:
     result = call(*arguments, columns=columns, encoding=encoding)
 
@@ -150,8 +150,8 @@ def test_no_encoding_stops_the_output(
     assert ("→" in result.out) is (arguments == ("logs",) and encoding == "utf-8")
 
 
-def test_ten_thousand_rows_are_a_page(call: Caller, path: Path) -> None:
-    asyncio.run(_log(path, *(f"message {number}" for number in range(10_000))))
+def test_ten_thousand_rows_are_a_page(call: Caller, target: Path | str) -> None:
+    asyncio.run(_log(target, *(f"message {number}" for number in range(10_000))))
 
     in_pipe, on_terminal = call("logs", "--limit", "10000"), call("logs", "--limit", "10000", columns=80)
 
@@ -164,8 +164,8 @@ def test_ten_thousand_rows_are_a_page(call: Caller, path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [("sessions",), ("prompts",), ("logs",), ("logs", "--system"), ("tail",), ("cost",), ("search", "word")]
 )
-def test_an_empty_store_has_empty_lists(call: Caller, path: Path, arguments: tuple[str, ...]) -> None:
-    asyncio.run(_sessions(path))
+def test_an_empty_store_has_empty_lists(call: Caller, target: Path | str, arguments: tuple[str, ...]) -> None:
+    asyncio.run(_sessions(target))
 
     people, programs = call(*arguments), call(*arguments, "--json")
 

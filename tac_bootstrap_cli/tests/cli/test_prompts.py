@@ -9,8 +9,8 @@ def texts(call: Caller, *arguments: str) -> list[str]:
     return [prompt["prompt_text"] for prompt in call("prompts", "--json", *arguments).json]
 
 
-def test_the_newest_come_first_and_filters_compose(call: Caller, store: Path) -> None:
-    builder = call("query", "SELECT id FROM agents WHERE parent_agent_id IS NOT NULL LIMIT 1", "--json").json[0]["id"]
+def test_the_newest_come_first_and_filters_compose(call: Caller, store: Path | str) -> None:
+    builder = call("show", "issue-41", "--json").json["agents"][1]["id"]
 
     assert texts(call) == ["Again.", "Build it.", "Plan the parser.\nThen stop."] * 2
     assert texts(call, "--session", "issue-41", "--type", "command") == ["Build it."]
@@ -22,7 +22,7 @@ def test_the_newest_come_first_and_filters_compose(call: Caller, store: Path) ->
     assert texts(call, "--until", "1h") == []
 
 
-def test_what_is_unknown_is_null(call: Caller, store: Path) -> None:
+def test_what_is_unknown_is_null(call: Caller, store: Path | str) -> None:
     prompt = call("prompts", "--json", "--limit", "1").json[0]
 
     assert prompt["cost_usd"] is None
@@ -30,7 +30,7 @@ def test_what_is_unknown_is_null(call: Caller, store: Path) -> None:
     assert call("prompts", "--json", "--model", "m1").json[0]["cost_usd"] == "0.25"
 
 
-def test_the_next_page_begins_behind_the_last_row(call: Caller, store: Path) -> None:
+def test_the_next_page_begins_behind_the_last_row(call: Caller, store: Path | str) -> None:
     first = call("prompts", "--limit", "2", columns=100)
     last = call("prompts", "--limit", "2", "--json").json[-1]["id"]
 
@@ -38,7 +38,7 @@ def test_the_next_page_begins_behind_the_last_row(call: Caller, store: Path) -> 
     assert texts(call, "--limit", "2", "--before", last) == texts(call)[2:4]
 
 
-def test_a_row_is_one_line(call: Caller, store: Path) -> None:
+def test_a_row_is_one_line(call: Caller, store: Path | str) -> None:
     rows = call("prompts", "--type", "adw").out.splitlines()
 
     assert len(rows) == 3

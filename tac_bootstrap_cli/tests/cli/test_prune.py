@@ -11,7 +11,7 @@ from tac_orchestrator.testing import make_agent
 from .support import Caller
 
 
-def test_what_would_go_stays(call: Caller, store: Path) -> None:
+def test_what_would_go_stays(call: Caller, store: Path | str) -> None:
     first, second = call("prune", "--older-than", "0s", "--dry-run", "--json"), call("prune", "--older-than", "0s", "--dry-run")
 
     assert first.json["dry_run"] is True
@@ -21,7 +21,7 @@ def test_what_would_go_stays(call: Caller, store: Path) -> None:
     assert call("status", "--json").json["agent_count"] == 5
 
 
-def test_what_goes_is_said_and_what_it_cost_stays(call: Caller, store: Path) -> None:
+def test_what_goes_is_said_and_what_it_cost_stays(call: Caller, store: Path | str) -> None:
     before = call("cost", "--json").json
 
     removed = call("prune", "--older-than", "0s", "--json").json
@@ -31,25 +31,25 @@ def test_what_goes_is_said_and_what_it_cost_stays(call: Caller, store: Path) -> 
     assert call("cost", "--json").json == before
 
 
-def test_what_is_young_stays(call: Caller, store: Path) -> None:
+def test_what_is_young_stays(call: Caller, store: Path | str) -> None:
     assert call("prune", "--older-than", "30d").out.startswith("Nothing to delete from before ")
     assert call("status", "--json").json["agent_count"] == 5
 
 
-def test_what_runs_stays(call: Caller, path: Path) -> None:
-    asyncio.run(_begin(path))
+def test_what_runs_stays(call: Caller, target: Path | str) -> None:
+    asyncio.run(_begin(target))
 
     assert call("prune", "--older-than", "0s", "--json").json["agents"] == 0
     assert call("status", "--json").json["running_count"] == 1
 
 
-async def _begin(path: Path) -> None:
-    async with Database.open(path) as db:
+async def _begin(target: Path | str) -> None:
+    async with Database.open(target) as db:
         await make_agent(db, status="executing")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--older-than", "soon"), ("--older-than", "2100-01-01")])
-def test_an_age_is_needed(call: Caller, store: Path, arguments: tuple[str, ...]) -> None:
+def test_an_age_is_needed(call: Caller, store: Path | str, arguments: tuple[str, ...]) -> None:
     assert call("prune", *arguments).code == 2
     assert call("status", "--json").json["agent_count"] == 5
 

@@ -2,19 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tac_orchestrator.engines.sqlite.library import sqlite
-
+from ..store.support import connected
 from .support import Caller
 
 
-def _as_if_priced_before(path: Path) -> None:
+def _as_if_priced_before(store: Path | str) -> None:
     """By a table that said something else."""
-    with sqlite.connect(path) as connection:
+    with connected(store) as connection:
         connection.execute("UPDATE prompts SET cost_usd = 1 WHERE cost_source = 'priced'")
-    connection.close()
 
 
-def test_it_says_what_has_changed(call: Caller, store: Path) -> None:
+def test_it_says_what_has_changed(call: Caller, store: Path | str) -> None:
     _as_if_priced_before(store)
 
     lines = call("reprice").out.splitlines()
@@ -26,7 +24,7 @@ def test_it_says_what_has_changed(call: Caller, store: Path) -> None:
     assert call("cost").out.splitlines()[-1].split()[-2] == "0.648992"
 
 
-def test_a_dry_run_changes_nothing(call: Caller, store: Path) -> None:
+def test_a_dry_run_changes_nothing(call: Caller, store: Path | str) -> None:
     _as_if_priced_before(store)
 
     told = call("reprice", "--dry-run", "--session", "issue-42", "--json").json
@@ -36,7 +34,7 @@ def test_a_dry_run_changes_nothing(call: Caller, store: Path) -> None:
     assert call("reprice", "--dry-run", "--json").json["changed"] == 2
 
 
-def test_a_session_that_is_not_there_is_no_session_without_prompts(call: Caller, store: Path) -> None:
+def test_a_session_that_is_not_there_is_no_session_without_prompts(call: Caller, store: Path | str) -> None:
     result = call("reprice", "--session", "issue-4711")
 
     assert result.code == 3

@@ -9,7 +9,7 @@ from tac_orchestrator.testing import make_agent
 from .support import Caller
 
 
-def test_words_are_found_in_prompts_and_logs(call: Caller, store: Path) -> None:
+def test_words_are_found_in_prompts_and_logs(call: Caller, store: Path | str) -> None:
     assert [hit["entity"] for hit in call("search", "parser", "--json").json] == [
         "agent_log", "agent_log", "agent_log", "agent_log", "agent_log", "agent_log", "prompt", "prompt"
     ]  # fmt: skip
@@ -20,20 +20,20 @@ def test_words_are_found_in_prompts_and_logs(call: Caller, store: Path) -> None:
     assert len(call("search", "plan*", "--limit", "1", "--json").json) == 1
 
 
-def test_nothing_found_is_an_answer(call: Caller, store: Path) -> None:
+def test_nothing_found_is_an_answer(call: Caller, store: Path | str) -> None:
     result = call("search", "nowhere")
 
     assert (result.code, result.out, result.err) == (0, "", "Nothing found.\n")
 
 
-def test_what_was_found_is_marked_for_people_and_whole_for_pipes(call: Caller, store: Path) -> None:
+def test_what_was_found_is_marked_for_people_and_whole_for_pipes(call: Caller, store: Path | str) -> None:
     assert "Plan the ⟦parser⟧." in call("search", "parser", columns=140).out
     assert "Plan the parser." in call("search", "parser").out
     assert "⟦parser⟧" in call("search", "parser", "--json").json[-1]["excerpt"]
 
 
-def test_an_index_that_has_to_catch_up_says_so(call: Caller, path: Path) -> None:
-    asyncio.run(_log(path, 6000))
+def test_an_index_that_has_to_catch_up_says_so(call: Caller, target: Path | str) -> None:
+    asyncio.run(_log(target, 6000))
 
     first, second = call("search", "word"), call("search", "word")
 
@@ -42,8 +42,8 @@ def test_an_index_that_has_to_catch_up_says_so(call: Caller, path: Path) -> None
     assert first.out == second.out != ""
 
 
-async def _log(path: Path, count: int) -> None:
-    async with Database.open(path) as db:
+async def _log(target: Path | str, count: int) -> None:
+    async with Database.open(target) as db:
         agent = await make_agent(db)
         await db.agent_logs.create_many(
             {"agent_id": agent.id, "log_type": "milestone", "message": f"word {number}"} for number in range(count)

@@ -17,12 +17,12 @@ def ids(call: Caller, *arguments: str) -> list[str]:
 
 
 @pytest.fixture
-def ages(path: Path) -> None:
-    asyncio.run(_record(path))
+def ages(target: Path | str) -> None:
+    asyncio.run(_record(target))
 
 
-async def _record(path: Path) -> None:
-    async with Database.open(path) as db:
+async def _record(target: Path | str) -> None:
+    async with Database.open(target) as db:
         for hours, status in ((1, "failed"), (3, "completed"), (50, "completed"), (80, "executing")):
             at = datetime.now(UTC) - timedelta(hours=hours)
             await make_agent(db, session_id=f"{hours}h", status=status, started_at=at)
@@ -45,7 +45,7 @@ def test_pages_follow_one_another(call: Caller, ages: None) -> None:
     assert ids(call, "--before", "80h") == []
 
 
-def test_a_row_has_the_totals_of_its_session(call: Caller, store: Path) -> None:
+def test_a_row_has_the_totals_of_its_session(call: Caller, store: Path | str) -> None:
     session = call("sessions", "--json", "--limit", "1").json[0]
     words = call("sessions", "--limit", "1").rows[0]
 
@@ -55,7 +55,7 @@ def test_a_row_has_the_totals_of_its_session(call: Caller, store: Path) -> None:
     assert words[:2] + words[4:] == ["issue-42", "failed", "3", "3", "48922", "1129", "0.324496", "1"]
 
 
-def test_people_see_ages_and_short_numbers(call: Caller, store: Path) -> None:
+def test_people_see_ages_and_short_numbers(call: Caller, store: Path | str) -> None:
     line = call("sessions", "--limit", "1", columns=140).out.splitlines()[1]
 
     assert "0s ago" in line or "1s ago" in line

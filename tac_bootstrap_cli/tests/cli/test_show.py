@@ -12,7 +12,7 @@ from tac_orchestrator.testing import make_agent, make_prompt
 from .support import Caller
 
 
-def test_a_session_is_a_tree_with_the_error_where_it_failed(call: Caller, store: Path) -> None:
+def test_a_session_is_a_tree_with_the_error_where_it_failed(call: Caller, store: Path | str) -> None:
     lines = call("show", "issue-42", columns=140).plain.splitlines()
 
     assert lines[:2] == ["Session  issue-42", "Status   failed"]
@@ -28,14 +28,14 @@ def test_a_session_is_a_tree_with_the_error_where_it_failed(call: Caller, store:
     assert lines[-1] == r"        error: RuntimeError: 3 tests failed\nin test_parser.py"
 
 
-def test_in_a_pipe_the_error_stands_in_the_line_of_its_agent(call: Caller, store: Path) -> None:
+def test_in_a_pipe_the_error_stands_in_the_line_of_its_agent(call: Caller, store: Path | str) -> None:
     table = call("show", "issue-42").out.split("\n\n")[1].splitlines()
 
     assert [line[:12] for line in table] == ["AGENT       ", "planner     ", "  builder   ", "    tester  "]
     assert all(line.endswith(r"RuntimeError: 3 tests failed\nin test_parser.py") for line in table[1:])
 
 
-def test_a_session_in_json_has_its_agents(call: Caller, store: Path) -> None:
+def test_a_session_in_json_has_its_agents(call: Caller, store: Path | str) -> None:
     session = call("show", "issue-42", "--json").json
 
     assert (session["kind"], session["session_id"], session["cost_usd"]) == ("session", "issue-42", "0.324496")
@@ -47,7 +47,7 @@ def test_a_session_in_json_has_its_agents(call: Caller, store: Path) -> None:
     assert session["agents"][1]["parent_agent_id"] == session["agents"][0]["id"]
 
 
-def test_an_agent_has_its_prompts_and_logs_in_the_order_of_time(call: Caller, store: Path) -> None:
+def test_an_agent_has_its_prompts_and_logs_in_the_order_of_time(call: Caller, store: Path | str) -> None:
     id = call("show", "issue-41", "--json").json["agents"][1]["id"]
 
     agent, people = call("show", id, "--json").json, call("show", id).out
@@ -60,7 +60,7 @@ def test_an_agent_has_its_prompts_and_logs_in_the_order_of_time(call: Caller, st
     assert len(call("show", id, "--json", "--limit", "1").json["logs"]) == 1
 
 
-def test_where_an_agent_failed_is_shown(call: Caller, store: Path) -> None:
+def test_where_an_agent_failed_is_shown(call: Caller, store: Path | str) -> None:
     id = call("show", "issue-42", "--json").json["agents"][2]["id"]
 
     out = call("show", id).out
@@ -70,7 +70,7 @@ def test_where_an_agent_failed_is_shown(call: Caller, store: Path) -> None:
     assert "\n  RuntimeError: 3 tests failed\n  in test_parser.py\n" in out
 
 
-def test_a_prompt_has_its_texts_and_where_its_cost_comes_from(call: Caller, store: Path) -> None:
+def test_a_prompt_has_its_texts_and_where_its_cost_comes_from(call: Caller, store: Path | str) -> None:
     known, reported, unknown = (
         call("prompts", "--model", model, "--limit", "1", "--json").json[0]["id"]
         for model in ("claude-sonnet-4-5", "m1", "of nobody")
@@ -87,8 +87,8 @@ def test_a_prompt_has_its_texts_and_where_its_cost_comes_from(call: Caller, stor
     assert call("show", known, "--json").json["agent_name"] == "planner"
 
 
-def test_the_beginning_of_an_id_is_enough(call: Caller, path: Path) -> None:
-    asyncio.run(_record_ids(path))
+def test_the_beginning_of_an_id_is_enough(call: Caller, target: Path | str) -> None:
+    asyncio.run(_record_ids(target))
 
     assert call("show", "aaaa", "--json").json["kind"] == "agent"
     assert call("show", "AAAA0000-0000", "--json").json["kind"] == "agent"
@@ -101,8 +101,8 @@ def test_the_beginning_of_an_id_is_enough(call: Caller, path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["cccc", "cccc0000-0000-4000-8000-00000000000"])
-def test_a_beginning_of_several_ids_is_refused(call: Caller, path: Path, key: str) -> None:
-    asyncio.run(_record_ids(path))
+def test_a_beginning_of_several_ids_is_refused(call: Caller, target: Path | str, key: str) -> None:
+    asyncio.run(_record_ids(target))
 
     result = call("show", key)
 
@@ -110,8 +110,8 @@ def test_a_beginning_of_several_ids_is_refused(call: Caller, path: Path, key: st
     assert "agent cccc0000-0000-4000-8000-000000000001, prompt cccc0000-0000-4000-8000-000000000002" in result.err
 
 
-async def _record_ids(path: Path) -> None:
-    async with Database.open(path) as db:
+async def _record_ids(target: Path | str) -> None:
+    async with Database.open(target) as db:
         first = await make_agent(db, session_id="issue-4", id="aaaa0000-0000-4000-8000-000000000000")
         await make_agent(db, session_id="issue-42", id="cccc0000-0000-4000-8000-000000000001")
         await make_prompt(db, first, id="bbbb0000-0000-4000-8000-000000000000")
@@ -119,7 +119,7 @@ async def _record_ids(path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "%", "nobody", "ffffffff", "-", "*"])
-def test_what_does_not_exist_is_not_found(call: Caller, store: Path, key: str) -> None:
+def test_what_does_not_exist_is_not_found(call: Caller, store: Path | str, key: str) -> None:
     assert call("show", "--", key).code == (2 if key == "" else 3)
 
 
@@ -130,8 +130,8 @@ def test_the_lines_of_a_tree_join_what_belongs_together() -> None:
     assert tree_guides(depths, drawn=False) == ["", "  ", "    ", "    ", "  ", "    ", "", "  "]
 
 
-def test_a_deep_tree_keeps_its_names_in_sight(call: Caller, path: Path) -> None:
-    asyncio.run(_nest(path, 60))
+def test_a_deep_tree_keeps_its_names_in_sight(call: Caller, target: Path | str) -> None:
+    asyncio.run(_nest(target, 60))
 
     lines = call("show", "session", columns=100).plain.splitlines()[-60:]
 
@@ -139,8 +139,8 @@ def test_a_deep_tree_keeps_its_names_in_sight(call: Caller, path: Path) -> None:
     assert max(map(len, lines)) <= 100
 
 
-async def _nest(path: Path, depth: int) -> None:
-    async with Database.open(path) as db:
+async def _nest(target: Path | str, depth: int) -> None:
+    async with Database.open(target) as db:
         parent = None
         for _ in range(depth):
             parent = (await make_agent(db, parent_agent_id=parent)).id

@@ -8,7 +8,7 @@ from ..store.support import connected
 from .support import Caller
 
 
-def test_a_store_is_moved_and_says_what_to_do_next(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_a_store_is_moved_and_says_what_to_do_next(call: Caller, store: Path | str, tmp_path: Path) -> None:
     result = call("transfer", str(tmp_path / "target.db"))
     assert (result.code, result.err) == (0, "")
     assert result.out == (
@@ -19,7 +19,7 @@ def test_a_store_is_moved_and_says_what_to_do_next(call: Caller, store: Path, tm
     assert call("sessions", "--db", str(tmp_path / "target.db"), "--json").json == call("sessions", "--json").json
 
 
-def test_programs_get_the_numbers_of_rows_and_their_checksums(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_programs_get_the_numbers_of_rows_and_their_checksums(call: Caller, store: Path | str, tmp_path: Path) -> None:
     there = call("transfer", str(tmp_path / "target.db"), "--json").json
     back = call("transfer", str(tmp_path / "back.db"), "--db", str(tmp_path / "target.db"), "--json").json
     assert (there["source"], there["target"], there["is_moved"]) == (str(store), str(tmp_path / "target.db"), True)
@@ -29,8 +29,10 @@ def test_programs_get_the_numbers_of_rows_and_their_checksums(call: Caller, stor
     assert (there["misfits"], there["misfit_count"]) == ([], 0)
 
 
-def test_rows_that_cannot_go_are_listed_and_nothing_is_moved(call: Caller, store: Path, tmp_path: Path) -> None:
-    with connected(store) as connection:
+def test_rows_that_cannot_go_are_listed_and_nothing_is_moved(
+    call: Caller, store: Path | str, path: Path, tmp_path: Path
+) -> None:
+    with connected(path) as connection:
         connection.execute("UPDATE system_logs SET message = 'a' || char(0) || char(27) || '[31m' WHERE id = 1")
         connection.execute("UPDATE system_logs SET created_at = 'on day \x1b[31m' WHERE id = 2")
     result = call("transfer", str(tmp_path / "target.db"))
@@ -51,21 +53,21 @@ def test_rows_that_cannot_go_are_listed_and_nothing_is_moved(call: Caller, store
     }
 
 
-def test_a_store_that_holds_something_is_not_written_to(call: Caller, store: Path, tmp_path: Path) -> None:
+def test_a_store_that_holds_something_is_not_written_to(call: Caller, store: Path | str, tmp_path: Path) -> None:
     assert call("transfer", str(tmp_path / "target.db")).code == 0
     again = call("transfer", str(tmp_path / "target.db"))
     assert (again.code, again.out) == (5, "")
     assert "Name a new file" in again.err
 
 
-def test_without_a_store_there_is_nothing_to_move(call: Caller, tmp_path: Path) -> None:
+def test_without_a_store_there_is_nothing_to_move(call: Caller, path: Path, tmp_path: Path) -> None:
     result = call("transfer", str(tmp_path / "target.db"))
     assert (result.code, "there is no database yet" in result.err) == (4, True)
     assert not (tmp_path / "target.db").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_nobody_sees_the_password(call: Caller, store: Path, arguments: list[str]) -> None:
+def test_nobody_sees_the_password(call: Caller, store: Path | str, arguments: list[str]) -> None:
     secret = "geh" + "eim"
     result = call("transfer", f"postgresql://nobody:{secret}@127.0.0.1:1/nowhere?sslpassword={secret}", *arguments)
     assert result.code == 4

@@ -30,8 +30,8 @@ Exec = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
 @pytest.fixture(autouse=True)
-def _store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(path))
+def _store(target: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAC_ORCHESTRATOR_DB", str(target))
 
 
 def arguments(*command: str, options: tuple[str, ...] = ()) -> list[str]:
@@ -52,19 +52,19 @@ def start(*command: str, **more: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments(*command), bufsize=0, **more)
 
 
-def recorded(path: Path) -> list[tuple[Agent, list[AgentLog]]]:
+def recorded(target: Path | str) -> list[tuple[Agent, list[AgentLog]]]:
     """All agents, the oldest first, with their tool calls."""
 
     async def read() -> list[tuple[Agent, list[AgentLog]]]:
-        async with Database.open(path, create=False) as db:
+        async with Database.open(target, create=False) as db:
             agents = reversed(await db.agents.list())
             return [(agent, await db.agent_logs.list(agent_id=agent.id, log_type="tool_call")) for agent in agents]
 
     return asyncio.run(read())
 
 
-def only(path: Path) -> tuple[Agent, AgentLog]:
-    [(agent, [log])] = recorded(path)
+def only(target: Path | str) -> tuple[Agent, AgentLog]:
+    [(agent, [log])] = recorded(target)
     return agent, log
 
 
@@ -133,12 +133,12 @@ def test_what_goes_to_one_place_keeps_its_order() -> None:
     ],
 )
 def test_a_command_that_cannot_start_is_reported_as_a_shell_does(
-    path: Path, command: tuple[str, ...], code: int, message: str
+    target: Path | str, command: tuple[str, ...], code: int, message: str
 ) -> None:
     done = execute(*command)
 
     assert (done.returncode, done.stdout, done.stderr.decode()) == (code, b"", f"Error: {message}\n")
-    assert only(path)[0].error_message == f"exit code {code}"
+    assert only(target)[0].error_message == f"exit code {code}"
 
 
 def test_a_script_that_the_system_cannot_run_is_no_command(tmp_path: Path) -> None:
@@ -162,13 +162,13 @@ def test_what_has_been_left_running_neither_holds_us_up_nor_loses_its_output(tmp
     process.communicate(timeout=20)
 
 
-def test_a_reader_who_goes_away_ends_the_command_as_it_would_without_us(path: Path) -> None:
+def test_a_reader_who_goes_away_ends_the_command_as_it_would_without_us(target: Path | str) -> None:
     done = subprocess.run(
         ["bash", "-c", f"{shlex.join(arguments('yes'))} | head -n 1; echo ${{PIPESTATUS[0]}}"], capture_output=True, check=True
     )
 
     assert (done.stdout, done.stderr) == (b"y\n141\n", b"")
-    assert only(path)[0].error_message == "signal SIGPIPE"
+    assert only(target)[0].error_message == "signal SIGPIPE"
 
 
 def test_further_files_of_the_caller_reach_the_command(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_options_behind_the_command_are_the_commands() -> None:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"])
-def test_signals_are_sent_on(path: Path, name: str) -> None:
+def test_signals_are_sent_on(target: Path | str, name: str) -> None:
     number = signal.Signals[name]
     code = f"""
 import signal, sys
@@ -203,16 +203,16 @@ while True: signal.pause()
 
         assert process.wait(20) == 42
 
-    assert only(path)[0].error_message == "exit code 42"
+    assert only(target)[0].error_message == "exit code 42"
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_a_command_that_a_signal_ends_says_which(path: Path, name: str) -> None:
+def test_a_command_that_a_signal_ends_says_which(target: Path | str, name: str) -> None:
     number = signal.Signals[name]
     with start("sh", "-c", f"echo ready; kill -{number.value} $$; exec sleep 60") as process:
         assert process.wait(20) == 128 + number
 
-    agent, log = only(path)
+    agent, log = only(target)
     assert (agent.status, agent.error_message) == ("failed", f"signal {name}")
     assert (details(log)["exit_code"], details(log)["signal"]) == (128 + number, name)
 
@@ -272,14 +272,14 @@ class Terminal:
         return code
 
 
-def test_on_a_terminal_the_command_has_a_terminal(path: Path) -> None:
+def test_on_a_terminal_the_command_has_a_terminal(target: Path | str) -> None:
     terminal = Terminal(
         "sh", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size <&1 && tty >/dev/null && printf 'a\\nb\\n'"
     )
 
     assert terminal.read_until(b"b\r\n").endswith(b"31 77\r\na\r\nb\r\n")
     assert terminal.end() == 0
-    assert details(only(path)[1])["output"].endswith("31 77\na\nb\n")
+    assert details(only(target)[1])["output"].endswith("31 77\na\nb\n")
 
 
 def test_a_new_size_reaches_the_command() -> None:
@@ -298,7 +298,7 @@ while os.get_terminal_size(1).columns != 99: signal.pause()
     assert terminal.end() == 0
 
 
-def test_ctrl_c_reaches_the_command_once(path: Path) -> None:
+def test_ctrl_c_reaches_the_command_once(target: Path | str) -> None:
     code = """
 import signal
 count = 0
@@ -322,23 +322,23 @@ print("count", count, flush=True)
     assert terminal.end() == 0
 
 
-def test_an_interrupt_that_is_not_typed_reaches_a_command_on_a_terminal(path: Path) -> None:
+def test_an_interrupt_that_is_not_typed_reaches_a_command_on_a_terminal(target: Path | str) -> None:
     terminal = Terminal("sh", "-c", "echo ready; exec sleep 60")
     terminal.read_until(b"ready\r\n")
 
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.end() == 130
-    assert only(path)[0].error_message == "signal SIGINT"
+    assert only(target)[0].error_message == "signal SIGINT"
 
 
 # What is on record
 
 
-def test_a_command_that_went_well_is_a_completed_agent(path: Path, tmp_path: Path) -> None:
+def test_a_command_that_went_well_is_a_completed_agent(target: Path | str, tmp_path: Path) -> None:
     done = execute("sh", "-c", "echo hello; echo world >&2", cwd=tmp_path, options=("--type", "tester", "--session", "issue-7"))
 
-    agent, log = only(path)
+    agent, log = only(target)
     found = details(log)
     assert done.returncode == 0
     assert (agent.status, agent.error_message, agent.session_id) == ("completed", None, "issue-7")
@@ -350,52 +350,52 @@ def test_a_command_that_went_well_is_a_completed_agent(path: Path, tmp_path: Pat
     assert found["duration_ms"] >= 0
 
 
-def test_a_command_that_failed_is_a_failed_agent(path: Path) -> None:
+def test_a_command_that_failed_is_a_failed_agent(target: Path | str) -> None:
     execute("sh", "-c", "exit 3")
 
-    agent, log = only(path)
+    agent, log = only(target)
     assert (agent.status, agent.error_message) == ("failed", "exit code 3")
     assert (log.log_level, log.message, details(log)["exit_code"]) == ("ERROR", "sh -c 'exit 3': exit code 3", 3)
 
 
-def test_only_the_last_part_of_the_output_is_kept(path: Path) -> None:
+def test_only_the_last_part_of_the_output_is_kept(target: Path | str) -> None:
     done = execute("seq", "100000")
 
-    kept = details(only(path)[1])
+    kept = details(only(target)[1])
     assert len(done.stdout) == kept["output_bytes"] == 588895
     assert OUTPUT_KEPT - 10 < len(kept["output"]) <= OUTPUT_KEPT
     assert done.stdout.decode().endswith("\n" + kept["output"])
 
 
-def test_the_output_is_kept_as_text(path: Path) -> None:
+def test_the_output_is_kept_as_text(target: Path | str) -> None:
     execute("printf", r"\033[1;31mred\033[0m \033]0;title\007 caf\303\251 \377 \000 a\r\nb\033[K\n")
 
-    assert details(only(path)[1])["output"] == "red  café � ␀ a\nb\n"
+    assert details(only(target)[1])["output"] == "red  café � ␀ a\nb\n"
 
 
-def test_secrets_stay_out(path: Path) -> None:
+def test_secrets_stay_out(target: Path | str) -> None:
     secret = "ghp_" + "a1B2" * 9
 
     done = execute("echo", secret)
 
     assert done.stdout.decode() == f"{secret}\n"
-    agent, log = only(path)
+    agent, log = only(target)
     assert secret not in json.dumps([agent.context, log.message, log.details])
 
 
-def test_bytes_that_are_no_text_can_be_arguments(path: Path) -> None:
+def test_bytes_that_are_no_text_can_be_arguments(target: Path | str) -> None:
     done = execute("printf", "%s", os.fsdecode(b"\xff\xfe"))
 
     assert done.stdout == b"\xff\xfe"
-    assert only(path)[0].status == "completed"
+    assert only(target)[0].status == "completed"
 
 
-def test_commands_within_commands_are_its_children(path: Path) -> None:
+def test_commands_within_commands_are_its_children(target: Path | str) -> None:
     inner = shlex.join(arguments("true"))
 
     execute("sh", "-c", f"{inner}; {inner}", options=("--session", "issue-7"))
 
-    (outer, _), (first, _), (second, _) = recorded(path)
+    (outer, _), (first, _), (second, _) = recorded(target)
     assert [agent.session_id for agent in (outer, first, second)] == ["issue-7"] * 3
     assert [agent.parent_agent_id for agent in (outer, first, second)] == [None, outer.id, outer.id]
 
@@ -417,35 +417,37 @@ asyncio.run(main())
     assert not path.exists()
 
 
-def test_a_session_of_its_own_has_no_parent(path: Path) -> None:
+def test_a_session_of_its_own_has_no_parent(target: Path | str) -> None:
     inner = shlex.join(arguments("true", options=("--session", "other")))
 
     execute("sh", "-c", inner)
 
-    (outer, _), (other, _) = recorded(path)
+    (outer, _), (other, _) = recorded(target)
     assert (other.session_id, other.parent_agent_id) == ("other", None)
     assert outer.session_id != "other"
 
 
 @pytest.mark.parametrize("parent", ["019aa2f4-7b1c-7aaa-8000-000000000000", "nonsense"])
-def test_a_parent_that_is_not_in_this_store_is_left_out(path: Path, parent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parent_that_is_not_in_this_store_is_left_out(
+    target: Path | str, parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TAC_ORCHESTRATOR_SESSION_ID", "issue-7")
     monkeypatch.setenv("TAC_ORCHESTRATOR_AGENT_ID", parent)
 
     assert execute("true").stderr == b""
 
-    agent, _ = only(path)
+    agent, _ = only(target)
     assert (agent.session_id, agent.parent_agent_id) == ("issue-7", None)
 
 
-def test_while_it_runs_the_agent_does(path: Path) -> None:
+def test_while_it_runs_the_agent_does(target: Path | str) -> None:
     with start("sh", "-c", "echo ready; read line", stdin=subprocess.PIPE) as process:
         read_until(descriptor_of(process), b"ready")
-        [(agent, logs)] = recorded(path)
+        [(agent, logs)] = recorded(target)
         process.communicate(b"\n", timeout=20)
 
     assert (agent.status, logs) == ("executing", [])
-    assert recorded(path)[0][0].status == "completed"
+    assert recorded(target)[0][0].status == "completed"
 
 
 # A store in trouble

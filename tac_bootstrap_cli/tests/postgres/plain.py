@@ -90,3 +90,16 @@ def plainly_connected(url: str) -> Generator[Plain]:
         yield connection
     finally:
         connection.close()
+
+
+def run_script(url: str, *scripts: str) -> None:
+    """As psql runs files, all of them in one transaction."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():
+            for script in scripts:
+                await connection.execute(script)
+        await connection.close()
+
+    asyncio.run(run())

@@ -200,12 +200,23 @@ class Cluster:
         if self._maker is None:
             self._make_template()
             self._maker = Plain(self.url())
+        with self._copied(self._maker, _TEMPLATE) as url:
+            yield url
+
+    @contextmanager
+    def empty_database(self) -> Generator[str]:
+        """A database that has no table yet, for as long as the block lasts."""
+        with plainly_connected(self.url()) as maker, self._copied(maker, "template0") as url:
+            yield url
+
+    @contextmanager
+    def _copied(self, maker: Plain, template: str) -> Generator[str]:
         name = f"test_{uuid.uuid4().hex}"
-        self._maker.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} {self._by_files}")
+        maker.execute(f"CREATE DATABASE {name} TEMPLATE {template} {self._by_files}")
         try:
             yield self.url(name)
         finally:
-            self._maker.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            maker.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     @contextmanager
     def clean_database(self) -> Generator[str]:

@@ -32,7 +32,7 @@ from tac_orchestrator.settings import Settings
 from tac_orchestrator.testing import make_agent, make_prompt
 
 from ..store.support import run_python, start_python
-from .plain import plainly_connected
+from .plain import plainly_connected, run_script
 from .running import NEWEST, Cluster, new_cluster
 
 ROOT = Path(__file__).parents[3]
@@ -70,17 +70,6 @@ async def db(url: str) -> AsyncGenerator[Database]:
 
 def structure(url: str) -> dict[str, str]:
     return dict(Database(Settings(url)).engine.inspect().objects)  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def run_script(url: str, *scripts: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(url)
-        async with connection.transaction():
-            for script in scripts:
-                await connection.execute(script)
-        await connection.close()
-
-    asyncio.run(run())
 
 
 def test_migrations_have_the_numbers_and_names_of_those_for_files() -> None:

@@ -13,7 +13,8 @@ FROM (VALUES ('prompt'), ('agent_log'), ('system_log')) AS entities (entity)
 -- advance_documents --
 
 -- index_prompt --
--- The oldest that wait, about as many as a step has; whoever does the same at the same time waits, and finds the next.
+-- The oldest that wait, about as many as a step has; whoever does the same at the same time waits, and finds the next. No phrase
+-- begins in the first text and ends in the second: a word is between them.
 WITH waiting AS (
     SELECT id, SUM(cardinality(row_ids)) OVER (ORDER BY id) - cardinality(row_ids) AS before FROM (
         SELECT id, row_ids FROM search_backlog WHERE entity = 'prompt' ORDER BY id LIMIT 500) AS oldest
@@ -21,7 +22,8 @@ WITH waiting AS (
     DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 500) RETURNING row_ids
 )
 INSERT INTO prompt_search (id, created_at, words)
-SELECT prompts.id, prompts.created_at, searchable(prompts.prompt_text || ' ' || COALESCE(prompts.response_text, ''))
+SELECT prompts.id, prompts.created_at,
+    ts_delete(searchable(prompts.prompt_text || ' endofthefirst ' || COALESCE(prompts.response_text, '')), 'endofthefirst')
 FROM (SELECT DISTINCT unnest(row_ids)::UUID AS id FROM taken) AS wanted JOIN prompts ON prompts.id = wanted.id
 ORDER BY prompts.id
 ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
@@ -34,7 +36,8 @@ WITH waiting AS (
     DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 5000) RETURNING row_ids
 )
 INSERT INTO agent_log_search (id, created_at, words)
-SELECT agent_logs.id, agent_logs.created_at, searchable(agent_logs.message || ' ' || COALESCE(agent_logs.details::TEXT, ''))
+SELECT agent_logs.id, agent_logs.created_at,
+    ts_delete(searchable(agent_logs.message || ' endofthefirst ' || COALESCE(agent_logs.details::TEXT, '')), 'endofthefirst')
 FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN agent_logs ON agent_logs.id = wanted.id
 ORDER BY agent_logs.id
 ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
@@ -47,7 +50,8 @@ WITH waiting AS (
     DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 5000) RETURNING row_ids
 )
 INSERT INTO system_log_search (id, created_at, words)
-SELECT system_logs.id, system_logs.created_at, searchable(system_logs.message || ' ' || COALESCE(system_logs.details::TEXT, ''))
+SELECT system_logs.id, system_logs.created_at,
+    ts_delete(searchable(system_logs.message || ' endofthefirst ' || COALESCE(system_logs.details::TEXT, '')), 'endofthefirst')
 FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN system_logs ON system_logs.id = wanted.id
 ORDER BY system_logs.id
 ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words

@@ -7,6 +7,7 @@ counts. Those that take longer than their budget are printed, with what they ask
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -154,7 +155,10 @@ def _totals() -> Iterator[Case]:
     spans: Mapping[str, Filters] = {"ever": {}, "7 days": {"since": end - timedelta(days=7), "until": end}}
     for group in ("model", "day", "agent_type", "session"):
         for name, span in spans.items():
-            yield Case(f"usage: by {group}, {name}", lambda database, group=group, span=span: database.usage.by(group, **span))
+            asked = {**span, "limit": 100}
+            yield Case(
+                f"usage: by {group}, {name}", lambda database, group=group, asked=asked: database.usage.by(group, **asked)
+            )
     yield Case("tac-orch status: counts", lambda database: holdings(database, end))
 
 
@@ -263,8 +267,11 @@ async def explain(database: Database, case: Case) -> None:
 
 
 async def _plan(database: Database, asked: Asked) -> list[str]:
-    explain = "EXPLAIN QUERY PLAN" if database.engine.path else "EXPLAIN (ANALYZE, BUFFERS)"
-    return [str(list(row.values())[-1]) for row in await database.query(f"{explain} {asked.sql}", **asked.values)]
+    """SQLite's hint, a `+` before a column, means nothing elsewhere."""
+    if database.engine.path:
+        return [row["detail"] for row in await database.query(f"EXPLAIN QUERY PLAN {asked.sql}", **asked.values)]
+    sql = re.sub(r"(?<![\w)])\+(?=[a-z_]+\.)", "", asked.sql)
+    return [row["QUERY PLAN"] for row in await database.query(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", **asked.values)]
 
 
 async def catch_up(database: Database) -> Line:

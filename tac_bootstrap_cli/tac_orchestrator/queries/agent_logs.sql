@@ -45,8 +45,25 @@ SELECT entries.* FROM agent_logs AS entries WHERE entries.id IN (
 )
 ORDER BY entries.created_at DESC, entries.id DESC
 
+-- list.newest_of_session.since --
+-- The same since a time, from which the index would otherwise be read on.
+SELECT entries.* FROM agent_logs AS entries WHERE entries.id IN (
+    SELECT agent_logs.id FROM agents CROSS JOIN agent_logs
+    WHERE agents.session_id = :session_id AND agent_logs.agent_id = agents.id AND {more_filters}
+      AND agent_logs.created_at >= COALESCE((
+        SELECT MAX((
+            SELECT agent_logs.created_at FROM agent_logs
+            WHERE agent_logs.agent_id = others.id AND agent_logs.created_at >= :since AND {more_filters}
+            ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT 1 OFFSET :limit - 1
+        )) FROM agents AS others WHERE others.session_id = :session_id
+      ), :since)
+    ORDER BY agent_logs.created_at DESC, agent_logs.id DESC LIMIT :limit
+)
+ORDER BY entries.created_at DESC, entries.id DESC
+
 -- list.session_id --
-agent_logs.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
+-- Of an agent that is named: whether it is one of the session.
+EXISTS (SELECT 1 FROM agents WHERE agents.id = :agent_id AND agents.session_id = :session_id)
 
 -- list.log_level --
 {also}agent_logs.log_level = :log_level AND agent_logs.log_level <> 'INFO'

@@ -54,7 +54,8 @@ WHERE agents.session_id = :session_id AND requests.id IN (
 ORDER BY requests.created_at DESC, requests.id DESC LIMIT :limit
 
 -- list.session_id --
-prompts.agent_id IN (SELECT agents.id FROM agents WHERE agents.session_id = :session_id)
+-- Of an agent that is named: whether it is one of the session.
+EXISTS (SELECT 1 FROM agents WHERE agents.id = :agent_id AND agents.session_id = :session_id)
 
 -- list.status --
 {also}prompts.status = :status

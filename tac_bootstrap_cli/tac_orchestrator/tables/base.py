@@ -210,7 +210,8 @@ class Table(Generic[M]):
             others = [name for name in names if name != "session_id"]
             newest = self._queries.get("list.newest_of_session")
             if newest is not None and all(name.partition(".")[0] in _TIMES for name in others):
-                return newest.filtered(others)
+                newest = self._queries["list.newest_of_session.since"] if "since" in others else newest
+                return newest.filtered(name for name in others if name != "since")
             return self._queries["list.of_session"].filtered(self._within_each_agent(others))
         return self._queries["list"].filtered(names)
 

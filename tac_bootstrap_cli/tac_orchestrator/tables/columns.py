@@ -89,7 +89,7 @@ class Columns:
         return tuple([encoders[type(value)](value) if type(value) in encoders else value for value in values])
 
     def read(self, raw: RawRow) -> dict[str, Any]:
-        """A row as it is in the store, which is made use of; what it lacks is None. Nothing is checked: what is there is shown."""
+        """The row as it is in the store, made use of; what it lacks is None. Nothing is checked: what is there is shown."""
         values = raw if tuple(raw) == self._names else {name: raw.get(name) for name in self._names}
         if bytes in map(type, values.values()):
             values = {name: _as_text(value) for name, value in values.items()}

@@ -5,6 +5,7 @@ Recording does not pay for the index; whoever searches brings it up to date firs
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -51,7 +52,8 @@ class Search(Table[SearchHit]):
                 pass
         except (DatabaseReadOnly, DatabaseFull, DatabaseBusy) as error:
             _LOG.warning("the search leaves out what was written since the last one: %s", error)
-        rows = [raw for entity in _ENTITIES for raw in await self._matching(entity, wanted, limit)]
+        found = await asyncio.gather(*(self._matching(entity, wanted, limit) for entity in _ENTITIES))
+        rows = [raw for one in found for raw in one]
         rows.sort(key=lambda raw: str(raw["created_at"]), reverse=True)
         return [self._row(raw) for raw in rows[:limit]]
 

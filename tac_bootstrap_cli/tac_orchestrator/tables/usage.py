@@ -43,7 +43,8 @@ class Usages(Table[Usage]):
         if group not in get_args(Group):
             raise InvalidRecord(self.kind, f"it takes {', '.join(get_args(Group))}", field="group", value=group)
         values = self._days(since, until, limit)
-        return [self._row(raw) for raw in await self._fetch(self._queries[f"by_{group}"], **values)]
+        ever = self._queries.get(f"by_{group}_ever") if since is until is None else None
+        return [self._row(raw) for raw in await self._fetch(ever or self._queries[f"by_{group}"], **values)]
 
     async def daily(
         self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000

@@ -47,10 +47,13 @@ CREATE OR REPLACE FUNCTION without_accents(content TEXT) RETURNS TEXT LANGUAGE s
         ELSE regexp_replace(normalize(content, NFD), '[\u0300-\u036f]', '', 'g') END
 $$;
 
--- An index entry holds a megabyte: of a text with more words than that, only the beginning is found.
+-- An index entry holds a megabyte: of a text with more words than that, only the beginning is found. The variable is there so that
+-- the text is made once, and not at each place where without_accents names it.
 CREATE OR REPLACE FUNCTION searchable(content TEXT) RETURNS TSVECTOR LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    plain TEXT := without_punctuation(content);
 BEGIN
-    RETURN to_tsvector('pg_catalog.simple', without_accents(without_punctuation(content)));
+    RETURN to_tsvector('pg_catalog.simple', without_accents(plain));
 EXCEPTION WHEN program_limit_exceeded THEN
     RETURN searchable(left(content, length(content) / 2));
 END $$;

@@ -10,6 +10,8 @@ ORDER BY entries.created_at DESC, entries.id DESC LIMIT :limit
 -- list.newest_of_session --
 -- Its planner has no need of it: `list.of_session` does.
 
+-- list.newest_of_session.since --
+
 -- count --
 -- How many there are: what has been added by each recorder.
 SELECT COALESCE(SUM(log_count), 0) AS log_count FROM log_counts WHERE entity = 'agent_log'

@@ -1,10 +1,13 @@
 -- list.status --
 -- Which sessions have a state is reckoned from their totals. Those that cannot have it are left out before that.
-sessions.status = :status AND (:status = 'completed' OR sessions.session_id IN (
+sessions.status = :status AND sessions.session_id IN (
     SELECT session_totals.session_id FROM session_totals
     WHERE CASE :status WHEN 'running' THEN running_count <> 0 WHEN 'failed' THEN root_failed_count <> 0
                        ELSE root_cancelled_count <> 0 END
-))
+)
+
+-- list.status.common --
+sessions.status = :status
 
 -- totals --
 -- How much there is, from what is counted for each session anyway.

@@ -5,8 +5,9 @@ does not. Parameters are `:named`.
 
 A list has a `{filters}` place. The fragments that may stand there are named after it, `-- list.status --`. The first that is
 asked for chooses the index; the others begin with `{also}`, which keeps SQLite from taking theirs. Where an index leaves out
-the common values, `-- list.status.common --` is for them; `-- list.type.level --` is for two that share an index. A list that
-has chosen already has `{more_filters}`. An update has a `{changes}` place.
+the common values, `-- list.status.common --` is for them; `-- list.type.level --` is for two that share an index;
+`-- list.status.also --` is for where another one has chosen. A list that has chosen already has `{more_filters}`. An update has
+a `{changes}` place.
 
 An engine that needs other words for a query has them under the same name in a folder of its own; what has no words there is a
 step that it does without.
@@ -89,8 +90,12 @@ def _rank(table: str, text: str) -> int:
 @lru_cache(maxsize=1024)
 def _filtered(query: Query, names: tuple[str, ...]) -> Query:
     fragments = queries(query.table, query.engine)
-    texts = [fragments[f"{query.name.split('.')[1]}.{name}"].text for name in names]
+    chosen = [f"{query.name.split('.')[1]}.{name}" for name in names]
     first = 0 if "{filters}" in query.text else None
+    chosen = [
+        name if place == first or f"{name}.also" not in fragments else f"{name}.also" for place, name in enumerate(chosen)
+    ]
+    texts = [fragments[name].text for name in chosen]
     parts = [text.replace("{also}", "" if place == first else "+") for place, text in enumerate(texts)]
     text = _FILTERS.sub(lambda _: " AND ".join(parts) or "TRUE", query.text)
     return Query(f"{query.name}[{' '.join(names)}]", text, query.engine)

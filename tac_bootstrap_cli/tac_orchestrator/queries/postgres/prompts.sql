@@ -4,6 +4,10 @@ SELECT id FROM prompts
 WHERE id BETWEEN rpad(replace(:first, '-', ''), 32, '0')::UUID AND rpad(replace(:first, '-', ''), 32, 'f')::UUID
 ORDER BY id LIMIT :limit
 
+-- list.prompt_type.also --
+-- What lets an index be used makes the planner believe, where another is used, that there are few such rows.
+prompts.prompt_type = :prompt_type
+
 -- list.of_session --
 -- Prompts of all agents of a session, the newest first. Each agent gives its newest, however many it has.
 SELECT requests.* FROM agents CROSS JOIN LATERAL (

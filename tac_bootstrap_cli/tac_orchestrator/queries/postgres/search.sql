@@ -64,10 +64,23 @@ ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = exclude
 -- words_system_log --
 
 -- find_prompt --
+-- First among the newest, where common words are; only what is not there often enough is looked up in the index of words. Left to
+-- itself, the planner goes through everything for a word that it does not know. The sum keeps it from the order of time.
 SELECT 'prompt' AS entity, prompts.id::TEXT AS id, prompts.agent_id, agents.session_id, prompts.created_at,
     excerpt(prompts.prompt_text, prompts.response_text, to_tsquery('pg_catalog.simple', :words)) AS excerpt
 FROM (
-    SELECT id FROM prompt_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
+    WITH newest AS MATERIALIZED (
+        SELECT latest.id, latest.created_at FROM (
+            SELECT id, created_at, words FROM prompt_search ORDER BY created_at DESC LIMIT 5000
+        ) AS latest
+        WHERE latest.words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY latest.created_at DESC LIMIT :limit
+    ), everywhere AS MATERIALIZED (
+        SELECT id FROM prompt_search
+        WHERE (SELECT COUNT(*) FROM newest) < :limit AND words @@ to_tsquery('pg_catalog.simple', :words)
+        ORDER BY created_at + INTERVAL '0' DESC LIMIT :limit
+    )
+    SELECT id FROM newest WHERE (SELECT COUNT(*) FROM newest) = :limit
+    UNION ALL SELECT id FROM everywhere
 ) AS found
 JOIN prompts ON prompts.id = found.id
 JOIN agents ON agents.id = prompts.agent_id
@@ -76,7 +89,18 @@ JOIN agents ON agents.id = prompts.agent_id
 SELECT 'agent_log' AS entity, agent_logs.id::TEXT AS id, agent_logs.agent_id, agents.session_id, agent_logs.created_at,
     excerpt(agent_logs.message, agent_logs.details::TEXT, to_tsquery('pg_catalog.simple', :words)) AS excerpt
 FROM (
-    SELECT id FROM agent_log_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
+    WITH newest AS MATERIALIZED (
+        SELECT latest.id, latest.created_at FROM (
+            SELECT id, created_at, words FROM agent_log_search ORDER BY created_at DESC LIMIT 20000
+        ) AS latest
+        WHERE latest.words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY latest.created_at DESC LIMIT :limit
+    ), everywhere AS MATERIALIZED (
+        SELECT id FROM agent_log_search
+        WHERE (SELECT COUNT(*) FROM newest) < :limit AND words @@ to_tsquery('pg_catalog.simple', :words)
+        ORDER BY created_at + INTERVAL '0' DESC LIMIT :limit
+    )
+    SELECT id FROM newest WHERE (SELECT COUNT(*) FROM newest) = :limit
+    UNION ALL SELECT id FROM everywhere
 ) AS found
 JOIN agent_logs ON agent_logs.id = found.id
 JOIN agents ON agents.id = agent_logs.agent_id
@@ -85,6 +109,17 @@ JOIN agents ON agents.id = agent_logs.agent_id
 SELECT 'system_log' AS entity, system_logs.id::TEXT AS id, NULL AS agent_id, NULL AS session_id, system_logs.created_at,
     excerpt(system_logs.message, system_logs.details::TEXT, to_tsquery('pg_catalog.simple', :words)) AS excerpt
 FROM (
-    SELECT id FROM system_log_search WHERE words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY created_at DESC LIMIT :limit
+    WITH newest AS MATERIALIZED (
+        SELECT latest.id, latest.created_at FROM (
+            SELECT id, created_at, words FROM system_log_search ORDER BY created_at DESC LIMIT 20000
+        ) AS latest
+        WHERE latest.words @@ to_tsquery('pg_catalog.simple', :words) ORDER BY latest.created_at DESC LIMIT :limit
+    ), everywhere AS MATERIALIZED (
+        SELECT id FROM system_log_search
+        WHERE (SELECT COUNT(*) FROM newest) < :limit AND words @@ to_tsquery('pg_catalog.simple', :words)
+        ORDER BY created_at + INTERVAL '0' DESC LIMIT :limit
+    )
+    SELECT id FROM newest WHERE (SELECT COUNT(*) FROM newest) = :limit
+    UNION ALL SELECT id FROM everywhere
 ) AS found
 JOIN system_logs ON system_logs.id = found.id

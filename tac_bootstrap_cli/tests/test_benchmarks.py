@@ -35,6 +35,11 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
             ["PostgreSQL: awaited logs, 64 tasks, /s", "PostgreSQL: bulk logs, /s", "PostgreSQL: bulk prompts, /s"],
             marks=pytest.mark.long,
         ),
+        pytest.param(
+            "postgres-reads",
+            ["PostgreSQL: store, built", "PostgreSQL: search index, caught up", "PostgreSQL: tac-orch status: counts, ms"],
+            marks=pytest.mark.long,
+        ),
         pytest.param("transfer", ["transfer: logs to PostgreSQL, /s", "transfer: logs to a file, /s"], marks=pytest.mark.long),
         pytest.param(
             "page",

@@ -25,24 +25,30 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """A command, called where the demonstration's project is."""
+def named(target: Path | str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """How the store is named: not at all, if it is that of the demonstration's project."""
     monkeypatch.delenv("TAC_ORCHESTRATOR_DB")
+    return [] if isinstance(target, Path) else ["--db", target]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, named: list[str]) -> Callable[..., Any]:
+    """A command, called where the demonstration's project is."""
 
     def json_of(*arguments: str) -> Any:
-        return json.loads(run(tmp_path / "tac-demo", *arguments, "--json"))
+        return json.loads(run(tmp_path / "tac-demo", *arguments, *named, "--json"))
 
     return json_of
 
 
-def test_a_workflow_of_processes_is_run_recorded_and_shown(tmp_path: Path, ask: Callable[..., Any]) -> None:
-    told = run(tmp_path, "demo")
+def test_a_workflow_of_processes_is_run_recorded_and_shown(tmp_path: Path, named: list[str], ask: Callable[..., Any]) -> None:
+    told = run(tmp_path, "demo", *named)
 
     live = told.partition("The workflow:")[0]
     for message in ("Planned 3 parts.", "Write: shop/money.py", "pytest: exit code 1", "pytest: done", "Approved."):
         assert message in live, message
     assert "demo-1" in told
-    assert "What to try next, in tac-demo:" in told
+    assert f"What to try next, in tac-demo{', with the same --db' if named else ''}:" in told
     assert "The page: http://127.0.0.1:7717/sessions/demo-1\n" in told
 
     agents = ask("query", _AGENTS)
@@ -82,12 +88,13 @@ def _pytest_passes(project: Path) -> bool:
     return subprocess.run(command, cwd=project, capture_output=True, check=False).returncode == 0
 
 
-def test_a_second_one_stands_beside_the_first_and_is_open_in_the_browser_until_it_is_interrupted(
-    tmp_path: Path, ask: Callable[..., Any]
+def test_a_second_one_stands_beside_the_first_in_any_store_and_is_open_in_the_browser_until_it_is_interrupted(
+    tmp_path: Path, target: Path | str, ask: Callable[..., Any]
 ) -> None:
-    first = json.loads(run(tmp_path, "demo", "--json"))
+    elsewhere = ["--db", str(target)]
+    first = json.loads(run(tmp_path, "demo", *elsewhere, "--json"))
     opened = _browser(tmp_path)
-    with _demo_in_browser(tmp_path, opened) as second:
+    with _demo_in_browser(tmp_path, opened, elsewhere) as second:
         address, _, code = opened.with_suffix(".txt").read_text().strip().partition("#login=")
         shown = _shown_to_browser(address, code, second["session_id"])
     with pytest.raises(httpx2.ConnectError):
@@ -95,7 +102,8 @@ def test_a_second_one_stands_beside_the_first_and_is_open_in_the_browser_until_i
 
     assert (first["session_id"], second["session_id"]) == ("demo-1", "demo-2")
     assert first["sessions_imported"] == second["sessions_imported"] == 2
-    sessions = {session["session_id"]: session for session in ask("sessions")}
+    assert first["store"] == second["store"] == str(target)
+    sessions = {session["session_id"]: session for session in ask("sessions", *elsewhere)}
     assert len(sessions) == 4
     assert {sessions[name]["agent_count"] for name in ("demo-1", "demo-2")} == {9}
     assert (address.partition("/sessions/")[2], shown["agent_count"]) == ("demo-2", 9)
@@ -110,11 +118,11 @@ def _browser(folder: Path) -> Path:
 
 
 @contextmanager
-def _demo_in_browser(folder: Path, browser: Path) -> Generator[dict[str, Any]]:
+def _demo_in_browser(folder: Path, browser: Path, named: list[str]) -> Generator[dict[str, Any]]:
     """While its page can be seen. Then it is interrupted, and has to end well."""
     environment = {**os.environ, "BROWSER": str(browser), "TAC_ORCHESTRATOR_TOKEN": "a-token-for-tests-only"}
     with subprocess.Popen(
-        [PROGRAM, "demo", "--open", "--json"], cwd=folder, env=environment, stdout=subprocess.PIPE
+        [PROGRAM, "demo", *named, "--open", "--json"], cwd=folder, env=environment, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         told = b""

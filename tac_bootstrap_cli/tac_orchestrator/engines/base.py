@@ -72,7 +72,8 @@ def nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word or a phrase that is looked for, or, as a prefix, the words that begin so. `words` are these, where they are known."""
+    """A word or a phrase that is looked for, or, as a prefix, the words that begin so. `words` are these, where they are
+    known."""
 
     text: str
     is_prefix: bool = False
@@ -175,7 +176,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table whose rows are moved: in an order in which new ones come last, and so many at a time as the processor's cache holds."""
+    """A table whose rows are moved: in an order in which new ones come last, and so many at a time as the processor's cache
+    holds."""
 
     table: str
     columns: tuple[Column, ...]
@@ -194,8 +196,8 @@ Spellings = Mapping[ColumnKind, Callable[[Any], str]]
 """How values of some kinds are written as `COPIED` says, where that is not how they are kept."""
 
 COPIED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
-"""How rows travel: as lines of PostgreSQL's COPY, in UTF-8, columns between tabs, a missing value as `\\N`, and these characters
-escaped. Values are as PostgreSQL writes them: times in UTC with all six decimals, money as a float."""
+"""How rows travel: as lines of PostgreSQL's COPY, in UTF-8, columns between tabs, a missing value as `\\N`, and these
+characters escaped. Values are as PostgreSQL writes them: times in UTC with all six decimals, money as a float."""
 
 
 class Dump(Protocol):

@@ -44,3 +44,9 @@ SELECT session_id AS "group", prompt_count, prompt_failed_count, priced_count, u
     tokens_cache_read, tokens_cache_write, CASE WHEN priced_count > 0 THEN cost_usd END AS cost_usd
 FROM sessions WHERE started_at >= :since AND started_at < :until AND prompt_count > 0
 ORDER BY sessions.cost_usd DESC, session_id LIMIT :limit
+
+-- by_session_ever --
+-- The same of all sessions, whenever they began.
+SELECT session_id AS "group", prompt_count, prompt_failed_count, priced_count, unpriced_count, tokens_input, tokens_output,
+    tokens_cache_read, tokens_cache_write, CASE WHEN priced_count > 0 THEN cost_usd END AS cost_usd
+FROM sessions WHERE prompt_count > 0 ORDER BY sessions.cost_usd DESC, session_id LIMIT :limit

@@ -60,8 +60,10 @@ def server() -> Generator[Cluster]:
 @contextmanager
 def new_place(server: Cluster) -> Generator[str]:
     """Where no database is yet."""
-    yield server.url(NAME)
-    server.sql(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+    try:
+        yield server.url(NAME)
+    finally:
+        server.sql(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -55,13 +55,18 @@ async def changes_of(db: Database, key: str) -> list[str]:
     return [log.message for log in await logs_of(db, key) if log.log_type == "state_change"]
 
 
-async def cancel_inside(work: Callable[[], Awaitable[Any]]) -> None:
-    """Does the work and waits in it, until it is cancelled there."""
+async def ends_cancelled(work: Callable[[], Awaitable[Any]]) -> bool:
     task = asyncio.ensure_future(work())
-    await asyncio.wait([task], timeout=0.1)
-    task.cancel()
     await asyncio.wait([task])
-    assert task.cancelled()
+    return task.cancelled()
+
+
+async def be_cancelled() -> None:
+    """Waits, and is cancelled while it does."""
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await for_ever()
 
 
 async def for_ever() -> None:
@@ -120,9 +125,9 @@ async def test_any_exception_has_a_reason_that_can_be_stored(
 async def test_an_agent_whose_task_is_cancelled_is_cancelled(db: Database, builder: OrchestratorAgent) -> None:
     async def work() -> None:
         async with db.agents.run(builder, session_id="cancelled"):
-            await for_ever()
+            await be_cancelled()
 
-    await cancel_inside(work)
+    assert await ends_cancelled(work)
     agent = (await db.agents.list())[0]
     assert (agent.status, agent.error_message) == ("cancelled", "CancelledError")
     assert [(log.log_level, log.message) for log in await logs_of(db, agent.id)] == [("WARNING", "executing → cancelled")]
@@ -495,9 +500,9 @@ async def test_an_exception_fails_the_prompt_and_the_agent(db: Database) -> None
 async def test_a_prompt_whose_task_is_cancelled_is_cancelled(db: Database) -> None:
     async def work() -> None:
         async with asked(db):
-            await for_ever()
+            await be_cancelled()
 
-    await cancel_inside(work)
+    assert await ends_cancelled(work)
     stored = await only_prompt(db)
     assert (stored.status, stored.error_message) == ("cancelled", "CancelledError")
     assert (await db.agents.get(stored.agent_id)).status == "cancelled"

@@ -20,6 +20,7 @@ _TOTALS = {
     "agents": "the cost of every agent is the sum of its prompts",
     "sessions": "the totals of every session are those of its rows",
     "daily_usage": "the totals of every day are those of its prompts",
+    "log_counts": "as many logs are counted as there are",
     "search": "the search indexes have just the rows that they should have",
 }
 

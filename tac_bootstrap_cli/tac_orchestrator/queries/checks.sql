@@ -59,6 +59,17 @@ HAVING SUM(prompt_count) <> 0 OR SUM(prompt_failed_count) <> 0 OR SUM(priced_cou
     OR ABS(SUM(cost_usd)) > 0.000000005
 LIMIT :limit
 
+-- log_counts --
+-- Logs that were counted otherwise than they are there.
+SELECT entity || 's' AS name, log_count || ' are counted, ' || present || ' are there' AS difference
+FROM (
+    SELECT entity, log_count, CASE entity
+        WHEN 'agent_log' THEN (SELECT COUNT(*) FROM agent_logs WHERE id <= position)
+        ELSE (SELECT COUNT(*) FROM system_logs WHERE id <= position) END AS present
+    FROM log_counts
+) AS compared
+WHERE log_count <> present LIMIT :limit
+
 -- search --
 -- Search indexes that do not have just the rows that they claim to have.
 SELECT entity AS name, indexed || ' rows are indexed, ' || claimed || ' should be' AS difference

@@ -33,6 +33,7 @@ async def test_everything_that_is_looked_at_is_told(full):
         "agents",
         "sessions",
         "daily_usage",
+        "log_counts",
         "search",
     ]
     assert await faults(full) == {}
@@ -47,6 +48,11 @@ async def test_everything_that_is_looked_at_is_told(full):
         ("UPDATE sessions SET running_count = 1", "sessions", "1 running"),
         ("DELETE FROM daily_usage", "daily_usage", "off by -"),
         ("UPDATE daily_usage SET cost_usd = cost_usd + 1", "daily_usage", "1.0 dollars"),
+        (
+            "UPDATE log_counts SET log_count = 7 WHERE entity = 'agent_log'",
+            "log_counts",
+            "agent_logs: 7 are counted, 0 are there",
+        ),
         ("DELETE FROM agent_log_search_docsize WHERE id = 1", "search", "agent_logs: "),
         ("DROP INDEX idx_agents_session", "schema", "idx_agents_session is missing"),
         ("DROP TRIGGER post_agent", "schema", "post_agent is missing"),

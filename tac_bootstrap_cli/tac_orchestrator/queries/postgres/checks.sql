@@ -19,6 +19,17 @@ HAVING SUM(prompt_count) <> 0 OR SUM(prompt_failed_count) <> 0 OR SUM(priced_cou
     OR SUM(cost_usd) <> 0
 LIMIT :limit
 
+-- log_counts --
+-- Logs that were counted otherwise than they are there.
+SELECT entity || 's' AS name, log_count || ' are counted, ' || present || ' are there' AS difference
+FROM (
+    SELECT 'agent_log' AS entity, (SELECT COUNT(*) FROM agent_logs) AS present
+    UNION ALL SELECT 'system_log', (SELECT COUNT(*) FROM system_logs)
+) AS there CROSS JOIN LATERAL (
+    SELECT COALESCE(SUM(log_count), 0) AS log_count FROM log_counts WHERE log_counts.entity = there.entity
+) AS counted
+WHERE log_count <> present LIMIT :limit
+
 -- search --
 -- Rows that are neither in the search index nor about to be put into it.
 SELECT entity AS name, COUNT(*) || ' rows cannot be found' AS difference

@@ -3,6 +3,8 @@
 A file holds one table's queries. Each begins with its name, `-- name --`, and a line that says what it is for, where the name
 does not. Parameters are `:named`.
 
+`-- name_{entity}: this, that --` is two queries of one text, with `this` and with `that` in the places of `{entity}`.
+
 A list has a `{filters}` place. The fragments that may stand there are named after it, `-- list.status --`. The first that is
 asked for chooses the index; the others begin with `{also}`, which keeps SQLite from taking theirs. Where an index leaves out
 the common values, `-- list.status.common --` is for them; `-- list.type.level --` is for two that share an index;
@@ -22,7 +24,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-_HEADER = re.compile(r"^-- ([a-z_0-9.]+) --$", re.MULTILINE)
+_HEADER = re.compile(r"^-- ([a-z_0-9.{}]+)(?:: ([a-z_, ]+))? --$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<!:):([a-z_][a-z_0-9]*)")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _FILTERS = re.compile(r"\{(?:more_)?filters\}")
@@ -119,5 +121,8 @@ def queries(table: str, engine: str = "") -> dict[str, Query]:
 
 def _texts(file: Traversable) -> dict[str, str]:
     parts = _HEADER.split(file.read_text("utf-8"))
-    texts = zip(parts[1::2], parts[2::2], strict=True)
-    return {name: " ".join(_COMMENT.sub("", text).split()).rstrip(";") for name, text in texts}
+    return {
+        name.replace("{entity}", entity): " ".join(_COMMENT.sub("", text).split()).rstrip(";").replace("{entity}", entity)
+        for name, entities, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+        for entity in (entities or "").split(", ")
+    }

@@ -28,15 +28,10 @@ INSERT INTO prompt_search (rowid, prompt_text, response_text)
 SELECT document_id, prompt_text, response_text FROM prompt_texts
 WHERE document_id > (SELECT position FROM search_progress WHERE entity = 'prompt_document')
 
--- index_agent_log --
-INSERT INTO agent_log_search (rowid, message, details)
-SELECT id, message, details FROM agent_logs
-WHERE id > (SELECT position FROM search_progress WHERE entity = 'agent_log') AND id <= :last
-
--- index_system_log --
-INSERT INTO system_log_search (rowid, message, details)
-SELECT id, message, details FROM system_logs
-WHERE id > (SELECT position FROM search_progress WHERE entity = 'system_log') AND id <= :last
+-- index_{entity}: agent_log, system_log --
+INSERT INTO {entity}_search (rowid, message, details)
+SELECT id, message, details FROM {entity}s
+WHERE id > (SELECT position FROM search_progress WHERE entity = '{entity}') AND id <= :last
 
 -- advance --
 UPDATE search_progress SET position = :last, marker = (SELECT prompts.id FROM prompts WHERE prompts.rowid = :last)
@@ -46,40 +41,16 @@ WHERE entity = :entity AND position < :last
 UPDATE search_progress SET position = COALESCE((SELECT MAX(document_id) FROM prompt_documents), position)
 WHERE entity = 'prompt_document'
 
--- words_prompt --
+-- words_{entity}: prompt, agent_log, system_log --
 -- The first words of the index that begin so. Each is looked up behind the one before it: to go from one to the next would be to
 -- go through all places where it stands.
 WITH RECURSIVE words (word) AS (
     SELECT * FROM (
-        SELECT term FROM prompt_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
+        SELECT term FROM {entity}_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
     )
     UNION ALL
     SELECT (
-        SELECT term FROM prompt_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
-    ) FROM words WHERE words.word IS NOT NULL LIMIT :limit
-)
-SELECT word FROM words WHERE word IS NOT NULL
-
--- words_agent_log --
-WITH RECURSIVE words (word) AS (
-    SELECT * FROM (
-        SELECT term FROM agent_log_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT term FROM agent_log_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
-    ) FROM words WHERE words.word IS NOT NULL LIMIT :limit
-)
-SELECT word FROM words WHERE word IS NOT NULL
-
--- words_system_log --
-WITH RECURSIVE words (word) AS (
-    SELECT * FROM (
-        SELECT term FROM system_log_search_words WHERE term >= :first AND term < :last ORDER BY term LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT term FROM system_log_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
+        SELECT term FROM {entity}_search_words WHERE term >= words.word || char(1) AND term < :last ORDER BY term LIMIT 1
     ) FROM words WHERE words.word IS NOT NULL LIMIT :limit
 )
 SELECT word FROM words WHERE word IS NOT NULL

@@ -28,40 +28,22 @@ FROM (SELECT DISTINCT unnest(row_ids)::UUID AS id FROM taken) AS wanted JOIN pro
 ORDER BY prompts.id
 ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
 
--- index_agent_log --
+-- index_{entity}: agent_log, system_log --
 WITH waiting AS (
     SELECT id, SUM(cardinality(row_ids)) OVER (ORDER BY id) - cardinality(row_ids) AS before FROM (
-        SELECT id, row_ids FROM search_backlog WHERE entity = 'agent_log' ORDER BY id LIMIT 5000) AS oldest
+        SELECT id, row_ids FROM search_backlog WHERE entity = '{entity}' ORDER BY id LIMIT 5000) AS oldest
 ), taken AS (
     DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 5000) RETURNING row_ids
 )
-INSERT INTO agent_log_search (id, created_at, words)
-SELECT agent_logs.id, agent_logs.created_at,
-    ts_delete(searchable(agent_logs.message || ' endofthefirst ' || COALESCE(agent_logs.details::TEXT, '')), 'endofthefirst')
-FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN agent_logs ON agent_logs.id = wanted.id
-ORDER BY agent_logs.id
+INSERT INTO {entity}_search (id, created_at, words)
+SELECT {entity}s.id, {entity}s.created_at,
+    ts_delete(searchable({entity}s.message || ' endofthefirst ' || COALESCE({entity}s.details::TEXT, '')), 'endofthefirst')
+FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN {entity}s ON {entity}s.id = wanted.id
+ORDER BY {entity}s.id
 ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
 
--- index_system_log --
-WITH waiting AS (
-    SELECT id, SUM(cardinality(row_ids)) OVER (ORDER BY id) - cardinality(row_ids) AS before FROM (
-        SELECT id, row_ids FROM search_backlog WHERE entity = 'system_log' ORDER BY id LIMIT 5000) AS oldest
-), taken AS (
-    DELETE FROM search_backlog WHERE id IN (SELECT id FROM waiting WHERE before < 5000) RETURNING row_ids
-)
-INSERT INTO system_log_search (id, created_at, words)
-SELECT system_logs.id, system_logs.created_at,
-    ts_delete(searchable(system_logs.message || ' endofthefirst ' || COALESCE(system_logs.details::TEXT, '')), 'endofthefirst')
-FROM (SELECT DISTINCT unnest(row_ids)::BIGINT AS id FROM taken) AS wanted JOIN system_logs ON system_logs.id = wanted.id
-ORDER BY system_logs.id
-ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at, words = excluded.words
-
--- words_prompt --
+-- words_{entity}: prompt, agent_log, system_log --
 -- A beginning is looked for like a word.
-
--- words_agent_log --
-
--- words_system_log --
 
 -- find_prompt --
 -- First among the newest, where common words are; only what is not there often enough is looked up in the index of words. Left to

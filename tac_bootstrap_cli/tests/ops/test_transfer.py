@@ -445,6 +445,22 @@ def test_hand_made_values_are_moved_as_they_are_meant(store: Path, url: str, tmp
         ]
 
 
+def test_a_file_that_was_made_in_utf16_is_moved_as_any_other(url: str, tmp_path: Path) -> None:
+    with connected(tmp_path / "utf16.db") as connection:
+        connection.executescript("PRAGMA encoding = 'UTF-16'; CREATE TABLE first (a); DROP TABLE first")
+    migrate_by_hand(tmp_path / "utf16.db", 9)
+    asyncio.run(_made(tmp_path / "utf16.db"))
+    with connected(tmp_path / "utf16.db") as connection:
+        insert_all(connection)
+        insert(connection, "system_logs", message="é\t😀")
+        assert connection.execute("PRAGMA encoding").fetchone()[0] != "UTF-8"
+    there = moved(tmp_path / "utf16.db", url)
+    assert (there.tables["system_logs"].rows, there.misfits) == (2, ())
+    assert there.tables == moved(url, tmp_path / "back.db").tables
+    with connected(tmp_path / "back.db") as back:
+        assert back.execute("SELECT message FROM system_logs WHERE id = 2").fetchone()[0] == "é\t😀"
+
+
 def test_an_older_store_is_brought_up_to_date_first(path: Path, tmp_path: Path) -> None:
     migrate_by_hand(path, 9)
     with pytest.raises(DatabaseUnavailable) as caught:

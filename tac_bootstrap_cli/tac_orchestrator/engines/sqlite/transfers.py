@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from operator import methodcaller
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tac_orchestrator.engines.base import COPIED, UNFINISHED, Column, ColumnKind, Layout, Spellings, Values
 from tac_orchestrator.engines.sqlite.connections import open_reader, open_writer
@@ -34,6 +34,9 @@ _BEGIN_FEED = """
 # What is not UTF-8 is told by its surrogates, instead of stopping everything.
 _decoded = methodcaller("decode", "utf-8", "surrogateescape")
 
+# In UTF-16, which somebody may have chosen by hand, SQL cannot put together what follows.
+_EACH_BY_ITSELF: Spellings = dict.fromkeys(get_args(ColumnKind), str)
+
 # No text has these: the first two are in no UTF-8, and the last one is refused.
 _TAB, _NULL, _NEWLINE = b"\xfe", b"\xff", b"\0"
 _ESCAPES = [(plain.encode(), escaped.encode()) for plain, escaped in COPIED.items()]
@@ -53,10 +56,11 @@ class _Rows:
     def __init__(self, connection: sqlite.Connection, target: str) -> None:
         self._connection = connection
         self._target = target
+        self._is_utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8"
 
     def lines(self, layout: Layout, spellings: Spellings, after: int = 0, count: int | None = None) -> Generator[bytes]:
         """Put together by SQL, but for what it cannot spell: an object of each value would cost more than all the rest."""
-        parts = list(_parts(layout, spellings))
+        parts = list(_parts(layout, spellings if self._is_utf8 else {**_EACH_BY_ITSELF, **spellings}))
         values = {"tab": _TAB, "null": _NULL, "count": -1 if count is None else count, "after": after}
         with translating(self._target):
             for rows in self._pieces(", ".join(sql for sql, _ in parts), layout, values):

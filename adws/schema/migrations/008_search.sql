@@ -35,11 +35,6 @@ CREATE VIRTUAL TABLE IF NOT EXISTS system_log_search USING fts5 (
     message, details, content = 'system_logs', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
 );
 
--- The words of each index, in their order, once for each place where they stand.
-CREATE VIRTUAL TABLE IF NOT EXISTS prompt_search_words USING fts5vocab (prompt_search, instance);
-CREATE VIRTUAL TABLE IF NOT EXISTS agent_log_search_words USING fts5vocab (agent_log_search, instance);
-CREATE VIRTUAL TABLE IF NOT EXISTS system_log_search_words USING fts5vocab (system_log_search, instance);
-
 CREATE TRIGGER IF NOT EXISTS prompts_update_search_before BEFORE UPDATE OF id, prompt_text, response_text ON prompts
 BEGIN
     INSERT INTO prompt_search (prompt_search, rowid, prompt_text, response_text)

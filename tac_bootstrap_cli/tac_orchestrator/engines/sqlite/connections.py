@@ -45,10 +45,17 @@ def open_writer(path: Path, settings: Settings) -> sqlite.Connection:
 
 def open_reader(path: Path, settings: Settings) -> sqlite.Connection:
     """A connection that cannot write, and that no writer makes wait."""
+    return _only_reading(_connect(f"{path.absolute().as_uri()}?mode=ro", settings))
+
+
+def open_searcher(path: Path, settings: Settings) -> sqlite.Connection:
+    """A reader that can also ask which words the search indexes have: in order, once for each place where they stand.
+
+    Were these tables of the database, whoever dumps it would write them out."""
     connection = _connect(f"{path.absolute().as_uri()}?mode=ro", settings)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    return connection
+    for index in ("prompt_search", "agent_log_search", "system_log_search"):
+        connection.execute(f"CREATE VIRTUAL TABLE temp.{index}_words USING fts5vocab (main, {index}, instance)")
+    return _only_reading(connection)
 
 
 def open_probe(path: Path, settings: Settings) -> sqlite.Connection:
@@ -69,6 +76,12 @@ def _connect(uri: str, settings: Settings) -> sqlite.Connection:
         check_same_thread=False,
         cached_statements=512,
     )
+
+
+def _only_reading(connection: sqlite.Connection) -> sqlite.Connection:
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    return connection
 
 
 def _refuse_unwritable(path: Path) -> None:

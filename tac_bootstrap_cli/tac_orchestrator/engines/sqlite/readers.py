@@ -14,7 +14,7 @@ from typing import Any, cast
 import aiosqlite
 
 from tac_orchestrator.engines.base import RawRow
-from tac_orchestrator.engines.sqlite.connections import open_reader
+from tac_orchestrator.engines.sqlite.connections import open_searcher
 from tac_orchestrator.engines.sqlite.faults import translated
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.errors import DatabaseReadOnly, DatabaseUnavailable, InvalidRecord, SchemaDrift
@@ -107,7 +107,7 @@ class Readers:
             )
 
     async def _open(self) -> aiosqlite.Connection:
-        return await connect(partial(open_reader, self._path, self._settings))
+        return await connect(partial(open_searcher, self._path, self._settings))
 
 
 async def connect(connector: Callable[[], sqlite.Connection]) -> aiosqlite.Connection:

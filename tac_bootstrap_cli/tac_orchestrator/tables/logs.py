@@ -13,7 +13,9 @@ from tac_orchestrator.tables.base import PIECE, Table, now
 
 L = TypeVar("L", AgentLog, SystemLog)
 
-_COUNTED_A_STEP = 20_000
+# So many are counted in one commit, beside which others wait; and as few again and again by whoever asks.
+_COUNTED_A_STEP = 250_000
+_LEFT_UNCOUNTED = 20_000
 
 
 class Logs(Table[L]):
@@ -29,10 +31,12 @@ class Logs(Table[L]):
         return int((await self._fetch(self._queries["count"]))[0]["log_count"])
 
     async def _note_count(self) -> None:
-        """In steps beside which others can write. What is less than a step is soon counted by whoever asks."""
+        """In steps between which others can write. A few are soon counted by whoever asks."""
         (raw,) = await self._fetch(self._queries["uncounted"])
-        for last in range(raw["position"] + _COUNTED_A_STEP, raw["last"] + 1, _COUNTED_A_STEP):
-            await self._write(self._statement("note_count", {"last": last}))
+        position: int = raw["position"]
+        while raw["last"] - position > _LEFT_UNCOUNTED:
+            position = min(position + _COUNTED_A_STEP, raw["last"])
+            await self._write(self._statement("note_count", {"last": position}))
 
     async def delete_older(self, until: datetime) -> int:
         """Those made before this time, in pieces beside which others can write. Returns how many there were."""

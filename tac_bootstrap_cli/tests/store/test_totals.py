@@ -333,6 +333,7 @@ async def test_the_store_says_how_much_it_holds_whatever_comes_and_goes(
 ) -> None:
     """However far its logs have been counted before."""
     monkeypatch.setattr("tac_orchestrator.tables.logs._COUNTED_A_STEP", 10)
+    monkeypatch.setattr("tac_orchestrator.tables.logs._LEFT_UNCOUNTED", 5)
     agents = [await make_agent(db, name, session_id=name) for name in ("first", "second")]
     for _ in range(3):
         for agent in agents:

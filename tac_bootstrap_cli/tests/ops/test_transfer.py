@@ -529,6 +529,7 @@ def test_a_server_that_is_not_there_or_lets_nobody_in_is_told_without_the_passwo
 
 def test_who_may_not_make_tables_is_told(store: Path, server: Cluster, url: str) -> None:
     server.sql(f"CREATE DATABASE {NAME}")
+    server.sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC", database=NAME)  # as it is from PostgreSQL 15 on
     server.sql("CREATE ROLE guest LOGIN")
     try:
         with pytest.raises(MigrationFailed, match="permission denied"):

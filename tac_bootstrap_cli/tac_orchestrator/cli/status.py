@@ -16,7 +16,7 @@ from tac_orchestrator.cli.output import Column, Line, Screen, print_json
 from tac_orchestrator.cli.store import close_lost, is_there, take_in_hooks
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import Agent, Usage, WorkingStatus
-from tac_orchestrator.ops.figures import holdings, stored_bytes
+from tac_orchestrator.ops.figures import holdings
 from tac_orchestrator.queries import queries
 from tac_orchestrator.schema import migrations
 
@@ -58,7 +58,7 @@ async def _look(database: Database) -> dict[str, Any]:
         days = await database.usage.by("day", since=today - timedelta(days=6))
         return {
             "schema_version": len(migrations()),
-            "size_bytes": stored_bytes(database),
+            "size_bytes": await database.engine.size(),
             **await holdings(database, today),
             "lost_agents_closed": closed,
             **_costs("today", [day for day in days if day.group == f"{today:%Y-%m-%d}"]),
@@ -109,8 +109,7 @@ def _show(screen: Screen, path: str, found: dict[str, Any]) -> None:
 
 
 def _fields(path: str, found: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
-    told = "" if found["size_bytes"] is None else f"{size(found['size_bytes'])}, "
-    yield "Store", f"{visible(path)} ({told}schema {found['schema_version']})"
+    yield "Store", f"{visible(path)} ({size(found['size_bytes'])}, schema {found['schema_version']})"
     yield (
         "Holds",
         ", ".join(

@@ -355,6 +355,10 @@ class Engine(Protocol):
         """A value that changes with every commit of any process."""
         ...
 
+    async def size(self) -> int:
+        """The bytes of all that is stored: of a file, with the log that is not merged into it yet; of the tables in a server."""
+        ...
+
     async def lull(self) -> None:
         """Returns when it is time to ask for the generation once more."""
         ...

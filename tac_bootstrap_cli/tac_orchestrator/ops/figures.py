@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import get_args
 
 from tac_orchestrator.database import Database
@@ -24,7 +23,7 @@ class Figures:
     prompts_under_way: Mapping[str, int]
     models: list[Usage]
     models_today: list[Usage]
-    stored_bytes: int | None
+    stored_bytes: int
 
 
 async def figures(db: Database) -> Figures:
@@ -34,7 +33,7 @@ async def figures(db: Database) -> Figures:
         prompts_under_way=await _counted(db, "prompts_under_way", _OPEN),
         models=await db.usage.by("model", limit=MAX_PAGE),
         models_today=await db.usage.by("model", since=datetime.now(UTC), limit=MAX_PAGE),
-        stored_bytes=stored_bytes(db),
+        stored_bytes=await db.engine.size(),
     )
 
 
@@ -49,10 +48,3 @@ async def holdings(db: Database, today: datetime) -> dict[str, int]:
 async def _counted(db: Database, query: str, states: tuple[str, ...]) -> dict[str, int]:
     found = await db.engine.fetch(db.engine.queries("figures")[query], ())
     return {**dict.fromkeys(states, 0), **{raw["status"]: raw["number"] for raw in found}}
-
-
-def stored_bytes(db: Database) -> int | None:
-    """With the log that is not yet merged into the file; None where the store is no file of this machine."""
-    path = Path(db.target)
-    files = [file for file in (path, path.with_name(f"{path.name}-wal")) if file.is_file()]
-    return sum(file.stat().st_size for file in files) if files else None

@@ -54,8 +54,7 @@ def _of_store(found: Figures) -> Iterable[Metric]:
     )
     yield from _of_models("", "in all", found.models)
     yield from _of_models("_today", "of today (UTC)", found.models_today)
-    size = found.stored_bytes
-    yield _gauge("tac_store_bytes", "The store's file, with its log.", [], {} if size is None else {(): size})
+    yield _gauge("tac_store_bytes", "The store's file with its log, or its tables in a server.", [], {(): found.stored_bytes})
 
 
 def _of_models(suffix: str, when: str, models: Sequence[Usage]) -> Iterable[Metric]:

@@ -35,6 +35,11 @@ __all__ = ["PostgresEngine"]
 
 T = TypeVar("T")
 
+_SIZE = """
+    SELECT COALESCE(SUM(pg_total_relation_size(oid)), 0)::BIGINT AS size FROM pg_class
+    WHERE relnamespace = current_schema()::REGNAMESPACE AND relkind = 'r'
+"""
+
 
 class PostgresEngine:
     """See `engines.base.Engine`."""
@@ -136,6 +141,9 @@ class PostgresEngine:
 
     async def generation(self) -> str:
         return await self._readers.generation()
+
+    async def size(self) -> int:
+        return (await self._readers.row(_SIZE))["size"]
 
     async def lull(self) -> None:
         await self._ear.wait()

@@ -147,6 +147,10 @@ class SqliteEngine:
     async def generation(self) -> int:
         return await self._readers.generation()
 
+    async def size(self) -> int:
+        sizes = [file.stat().st_size for file in (self.path, files.side_file(self.path, "-wal")) if file.is_file()]
+        return sum(sizes)
+
     async def lull(self) -> None:
         await asyncio.sleep(_LOOK_EVERY_S)
 

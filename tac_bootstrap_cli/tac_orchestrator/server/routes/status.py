@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from tac_orchestrator.ops.figures import stored_bytes
 from tac_orchestrator.schema import migrations
 from tac_orchestrator.server.answers import Db
 from tac_orchestrator.server.problems import PROBLEMS
@@ -15,12 +14,12 @@ router = APIRouter(prefix="/api/status", tags=["status"], responses=PROBLEMS)
 
 
 class Status(BaseModel):
-    """`size_bytes` is null where the store is not a file of this machine."""
+    """`size_bytes` are those of a file with its log, or of the tables in a server."""
 
     version: str
     schema_version: int
     store: str
-    size_bytes: int | None
+    size_bytes: int
     session_count: int
     agent_count: int
     running_count: int
@@ -30,5 +29,5 @@ class Status(BaseModel):
 @router.get("")
 async def get_status(db: Db) -> Status:
     """Counts are those of the sessions' totals, so that they cost little at any size."""
-    totals = await db.sessions.totals()
-    return Status(version=VERSION, schema_version=len(migrations()), store=db.target, size_bytes=stored_bytes(db), **totals)
+    totals, size = await db.sessions.totals(), await db.engine.size()
+    return Status(version=VERSION, schema_version=len(migrations()), store=db.target, size_bytes=size, **totals)

@@ -356,7 +356,7 @@ class Engine(Protocol):
         ...
 
     async def size(self) -> int:
-        """The bytes of all that is stored: of a file, with the log that is not merged into it yet; of the tables in a server."""
+        """The bytes of all that is stored: of a file with the log that is not merged into it yet, of the tables in a server."""
         ...
 
     async def lull(self) -> None:

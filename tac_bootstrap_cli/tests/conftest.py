@@ -23,8 +23,15 @@ from .postgres.running import NEWEST, OLDEST, Cluster, new_cluster
 
 ON_POSTGRES = (
     "test_tables",
+    "test_lists",
+    "store.test_sessions",
+    "test_changes",
+    "store.test_search",
+    "test_transactions",
     "test_totals",
     "test_runs",
+    "test_run_prompts",
+    "test_leases",
     "test_database",
     "test_samples",
     "test_channels",

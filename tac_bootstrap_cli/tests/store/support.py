@@ -1,26 +1,39 @@
-"""What several tests of the store need: its file seen from outside, and Python processes of their own."""
+"""What several tests of the store need: its file seen from outside, agents in trouble, and Python processes of their own."""
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tac_orchestrator import Agent, AgentLog, Database, OrchestratorAgent, Prompt
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.schema import migrations
+from tac_orchestrator.settings import Settings
 
 from ..postgres.plain import plainly_connected
 
 KIND = "00000000-0000-4000-8000-000000000001"
 AGENT = "00000000-0000-4000-8000-000000000002"
 PROMPT = "00000000-0000-4000-8000-000000000003"
+UNKNOWN = "00000000-0000-4000-8000-00000000dead"
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+MODEL = "claude-sonnet-4-5"
+TODAY = len(migrations())
+
+NewAgent = Callable[..., Awaitable[Agent]]
+NewPrompt = Callable[..., Awaitable[Prompt]]
 
 VALID_ROWS: Mapping[str, Mapping[str, Any]] = {
     "orchestrator_agents": {"id": KIND, "name": "sdlc_planner", "agent_type": "planner"},
@@ -140,3 +153,69 @@ def run_python(program: str, *arguments: object, **options: Any) -> str:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     return output
+
+
+OPENING = """
+import asyncio, sys
+from tac_orchestrator import Database
+
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    async with Database.open(sys.argv[1]) as db:
+        await db.system_logs.create("api", "opened at once")
+
+asyncio.run(main())
+"""
+
+
+def store(path: Path, **settings: Any) -> Database:
+    return Database(replace(Settings(str(path)), **settings))
+
+
+def log(db: Database, agent: Agent, message: str) -> Coroutine[Any, Any, int]:
+    return db.agent_logs.create(agent.id, "milestone", message)
+
+
+def messages(path: Path) -> list[str]:
+    with connected(path) as connection:
+        rows = connection.execute("SELECT message FROM agent_logs WHERE log_type = 'milestone' ORDER BY id")
+        return [row["message"] for row in rows]
+
+
+class Mishap(Exception):
+    """Something that goes wrong in an agent's work."""
+
+
+async def logs_of(db: Database, key: str) -> list[AgentLog]:
+    return list(reversed(await db.agent_logs.list(agent_id=key)))
+
+
+async def changes_of(db: Database, key: str) -> list[str]:
+    return [log.message for log in await logs_of(db, key) if log.log_type == "state_change"]
+
+
+async def ends_cancelled(work: Callable[[], Awaitable[Any]]) -> bool:
+    task = asyncio.ensure_future(work())
+    await asyncio.wait([task])
+    return task.cancelled()
+
+
+async def be_cancelled() -> None:
+    """Waits, and is cancelled while it does."""
+    task = asyncio.current_task()
+    assert task
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await for_ever()
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+class Sample:
+    """Rows with every combination of values that matters to a list, many of them made in the same moment."""
+
+    def __init__(self, kinds: list[OrchestratorAgent], agents: list[Agent]) -> None:
+        self.kinds = kinds
+        self.agents = agents

@@ -1,77 +1,40 @@
-"""Runs and prompts as blocks of code: whatever ends the block is on record, and goes on as if nobody had looked."""
+"""Runs as blocks of code: whatever ends the block is on record, and goes on as if nobody had looked."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tac_orchestrator import (
-    Agent,
-    AgentLog,
     AgentRun,
     Database,
     DatabaseBusy,
     DatabaseUnavailable,
-    InvalidRecord,
     InvalidTransition,
     NotFound,
     OrchestratorAgent,
-    Prompt,
     current_run,
 )
 from tac_orchestrator.settings import Settings
-from tac_orchestrator.tables.leases import this_host
 
-from .support import connected, start_python, wait_for_a_turn
-
-UNKNOWN = "00000000-0000-4000-8000-00000000dead"
-MODEL = "claude-sonnet-4-5"
-
-
-class Mishap(Exception):
-    """Something that goes wrong in an agent's work."""
-
-
-@pytest.fixture
-async def builder(db: Database) -> OrchestratorAgent:
-    return await db.orchestrator_agents.register("builder", agent_type="builder")
-
-
-async def logs_of(db: Database, key: str) -> list[AgentLog]:
-    return list(reversed(await db.agent_logs.list(agent_id=key)))
-
-
-async def changes_of(db: Database, key: str) -> list[str]:
-    return [log.message for log in await logs_of(db, key) if log.log_type == "state_change"]
-
-
-async def ends_cancelled(work: Callable[[], Awaitable[Any]]) -> bool:
-    task = asyncio.ensure_future(work())
-    await asyncio.wait([task])
-    return task.cancelled()
-
-
-async def be_cancelled() -> None:
-    """Waits, and is cancelled while it does."""
-    task = asyncio.current_task()
-    assert task
-    asyncio.get_running_loop().call_soon(task.cancel)
-    await for_ever()
-
-
-async def for_ever() -> None:
-    await asyncio.Event().wait()
-
+from .support import (
+    MODEL,
+    UNKNOWN,
+    Mishap,
+    be_cancelled,
+    changes_of,
+    connected,
+    ends_cancelled,
+    for_ever,
+    logs_of,
+    wait_for_a_turn,
+)
 
 # An agent's end
 
@@ -410,140 +373,6 @@ async def test_an_agent_logs(db: Database, builder: OrchestratorAgent) -> None:
     assert (first.details, second.message) == ({"path": "plan.md"}, "fast")
 
 
-# Prompts
-
-
-@asynccontextmanager
-async def asked(db: Database, **options: Any) -> AsyncGenerator[tuple[AgentRun, Any]]:
-    async with db.agents.run("builder") as run, run.prompt("adw", text="Plan it.", **options) as prompt:
-        yield run, prompt
-
-
-async def only_prompt(db: Database) -> Prompt:
-    (prompt,) = await db.prompts.list()
-    return prompt
-
-
-@pytest.mark.usefixtures("builder")
-@pytest.mark.parametrize("waits", [False, True])
-async def test_an_answer_is_stored_with_its_cost_and_its_latency(db: Database, waits: bool) -> None:
-    async with asked(db, name="plan", model=MODEL) as (run, prompt):
-        assert prompt.prompt_text == "Plan it."
-        if waits:
-            await asyncio.sleep(0.02)
-            await db.flush()
-            pending = await only_prompt(db)
-            assert (pending.id, pending.status, pending.completed_at) == (prompt.id, "pending", None)
-        prompt.answer("Done.", tokens_input=1000, tokens_output=100, tokens_cache_read=200, details={"n": 1})
-    stored = await only_prompt(db)
-    assert (stored.status, stored.response_text, stored.prompt_name, stored.agent_id) == ("completed", "Done.", "plan", run.id)
-    assert (stored.tokens_input, stored.tokens_output, stored.tokens_cache_read) == (1000, 100, 200)
-    assert (stored.cost_source, stored.model_used, stored.details) == ("priced", MODEL, {"n": 1})
-    assert stored.cost_usd == (await db.agents.get(run.id)).cost_usd == Decimal("0.00396")
-    assert stored.latency_ms is not None
-    assert stored.latency_ms >= (15 if waits else 0)
-    assert stored.completed_at
-    assert stored.completed_at >= stored.created_at
-
-
-@pytest.mark.usefixtures("builder")
-async def test_a_cost_that_is_given_counts_as_reported(db: Database) -> None:
-    async with asked(db) as (run, prompt):
-        prompt.answer("Done.", model_used=MODEL, tokens_input=1, tokens_output=1, cost_usd=Decimal("0.0061"))
-    stored = await only_prompt(db)
-    assert (stored.cost_usd, stored.cost_source) == (Decimal("0.0061"), "reported")
-    assert (await db.agents.get(run.id)).cost_usd == Decimal("0.0061")
-
-
-@pytest.mark.usefixtures("builder")
-@pytest.mark.parametrize(
-    ("answer", "basis"),
-    [
-        ({"model_used": "no-such-model", "tokens_input": 1, "tokens_output": 1}, "no price for model 'no-such-model'"),
-        ({"tokens_input": 1, "tokens_output": 1}, "the model is not known"),
-        ({"model_used": MODEL}, "the tokens are not known"),
-        ({"model_used": MODEL, "tokens_input": 1, "tokens_output": 1, "tokens_cache_read": 2}, "exceed the input tokens"),
-    ],
-)
-async def test_an_unknown_cost_is_none_and_the_reason_is_kept(db: Database, answer: dict[str, Any], basis: str) -> None:
-    async with asked(db) as (run, prompt):
-        prompt.answer("Done.", **answer)
-    stored = await only_prompt(db)
-    assert (stored.cost_usd, stored.cost_source) == (None, "unknown")
-    assert basis in (stored.cost_basis or "")
-    assert (await db.agents.get(run.id)).cost_usd is None
-
-
-@pytest.mark.usefixtures("builder")
-async def test_a_block_without_an_answer_is_a_cancelled_prompt(db: Database) -> None:
-    async with asked(db):
-        pass
-    stored = await only_prompt(db)
-    assert (stored.status, stored.error_message, stored.cost_usd) == ("cancelled", "The block ended without an answer.", None)
-
-
-@pytest.mark.usefixtures("builder")
-async def test_an_exception_fails_the_prompt_and_the_agent(db: Database) -> None:
-    async def work() -> None:
-        async with asked(db):
-            await asyncio.sleep(0)
-            raise Mishap("overloaded")
-
-    with pytest.raises(Mishap):
-        await work()
-    stored = await only_prompt(db)
-    assert (stored.status, stored.error_message) == ("failed", "Mishap: overloaded")
-    assert (await db.agents.get(stored.agent_id)).status == "failed"
-
-
-@pytest.mark.usefixtures("builder")
-async def test_a_prompt_whose_task_is_cancelled_is_cancelled(db: Database) -> None:
-    async def work() -> None:
-        async with asked(db):
-            await be_cancelled()
-
-    assert await ends_cancelled(work)
-    stored = await only_prompt(db)
-    assert (stored.status, stored.error_message) == ("cancelled", "CancelledError")
-    assert (await db.agents.get(stored.agent_id)).status == "cancelled"
-
-
-@pytest.mark.usefixtures("builder")
-async def test_a_prompt_may_fail_although_its_block_goes_on(db: Database) -> None:
-    async with asked(db) as (run, prompt):
-        prompt.fail("It refused.")
-    stored = await only_prompt(db)
-    assert (stored.status, stored.error_message) == ("failed", "It refused.")
-    assert (await db.agents.get(run.id)).status == "completed"
-
-
-@pytest.mark.usefixtures("builder")
-async def test_a_prompt_is_answered_once(db: Database) -> None:
-    async with asked(db) as (_, prompt):
-        prompt.answer("first")
-        with pytest.raises(InvalidTransition):
-            prompt.answer("second")
-    assert (await only_prompt(db)).response_text == "first"
-
-
-@pytest.mark.usefixtures("builder")
-async def test_an_answer_that_cannot_be_stored_fails_the_prompt_with_the_reason(db: Database) -> None:
-    with pytest.raises(InvalidRecord):
-        async with asked(db) as (_, prompt):
-            prompt.answer("Done.", tokens_input=-1)
-    stored = await only_prompt(db)
-    assert stored.status == "failed"
-    assert "tokens_input" in (stored.error_message or "")
-
-
-@pytest.mark.usefixtures("builder")
-async def test_a_prompt_that_cannot_be_stored_is_refused_before_the_model_is_asked(db: Database) -> None:
-    async with db.agents.run("builder") as run:
-        with pytest.raises(InvalidRecord):
-            run.prompt("adw", text="\0")
-    assert await db.prompts.list() == []
-
-
 # A decorator
 
 
@@ -639,114 +468,3 @@ async def test_a_forgiving_program_s_mistakes_are_recorded_as_well_as_they_can_b
         assert (second.response_text, second.status) == ("Done.", "completed")
     for mistake in ("nonsense", "has ended as 'failed'", "has ended as 'completed'"):
         assert mistake in caplog.text
-
-
-# Agents whose process is gone
-
-RECORDING = """
-import asyncio, sys
-from tac_orchestrator import Database
-
-async def main(path):
-    async with Database.open(path) as db:
-        await db.orchestrator_agents.register("builder", agent_type="builder")
-        async with db.agents.run("builder") as run, run.spawn("builder") as child:
-            print(run.id, child.id, flush=True)
-            await asyncio.to_thread(sys.stdin.read)
-
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-def begin(process: subprocess.Popen[str]) -> list[str]:
-    """The ids of the agents that the process runs."""
-    assert process.stdout
-    return process.stdout.readline().split()
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Nobody takes note of its end: it stays, as a zombie."""
-    process.kill()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-
-
-async def test_the_agents_of_a_killed_process_are_closed_and_those_of_a_living_one_are_not(db: Database, path: Path) -> None:
-    with start_python(RECORDING, path) as killed, start_python(RECORDING, path) as living:
-        lost, kept = begin(killed), begin(living)
-        assert await db.agents.close_lost() == []
-        kill(killed)
-        assert sorted(await db.agents.close_lost()) == sorted(lost)
-        assert await db.agents.close_lost() == []
-        for key in lost:
-            agent = await db.agents.get(key)
-            assert (agent.status, await changes_of(db, key)) == ("failed", ["executing → failed"])
-            assert f"Its process ({killed.pid} on " in (agent.error_message or "")
-        assert {(await db.agents.get(key)).status for key in kept} == {"executing"}
-        living.communicate(timeout=30)
-    assert {(await db.agents.get(key)).status for key in kept} == {"completed"}
-
-
-@pytest.fixture
-async def leased(db: Database, target: Path | str, builder: OrchestratorAgent) -> Callable[..., Awaitable[Agent]]:
-    """A running agent whose process is described by these columns of its lease. A span of time is so long ago."""
-
-    async def make(**columns: Any) -> Agent:
-        lease = await db.leases.acquire()
-        changes = ", ".join(f"{name} = ?" for name in columns)
-        values = [ago(value) if isinstance(value, timedelta) else value for value in columns.values()]
-        with connected(target) as connection:
-            connection.execute(f"UPDATE leases SET {changes} WHERE id = ?", [*values, lease.id])
-        return await db.agents.create(builder.id, "session", status="executing", lease_id=lease.id)
-
-    return make
-
-
-def ago(span: timedelta) -> str:
-    return f"{datetime.now(UTC) - span:%Y-%m-%d %H:%M:%S.%f}"
-
-
-@pytest.mark.parametrize(
-    ("columns", "is_lost"),
-    [
-        ({"heartbeat_at": timedelta(days=1)}, False),
-        ({"process_started_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}, True),
-        ({"process_id": 2**22 + 1}, True),
-        ({"released_at": timedelta(seconds=1)}, True),
-        ({"host": "elsewhere", "process_id": 2**22 + 1}, False),
-        ({"host": "elsewhere", "heartbeat_at": timedelta(minutes=4)}, False),
-        ({"host": "elsewhere", "heartbeat_at": timedelta(minutes=6)}, True),
-    ],
-    ids=["alive", "number given anew", "gone", "released", "other host", "other host, quiet", "other host, silent"],
-)
-async def test_an_agent_is_lost_when_its_process_is(
-    db: Database, leased: Callable[..., Awaitable[Agent]], columns: dict[str, Any], is_lost: bool
-) -> None:
-    agent = await leased(**columns)
-    assert await db.agents.close_lost() == ([agent.id] if is_lost else [])
-    assert (await db.agents.get(agent.id)).status == ("failed" if is_lost else "executing")
-
-
-async def test_agents_of_no_process_are_left_alone(db: Database, agent: Agent) -> None:
-    assert await db.agents.close_lost() == []
-    assert (await db.agents.get(agent.id)).status == "initializing"
-
-
-async def test_a_process_has_one_lease_for_all_its_runs_and_gives_it_back(db: Database, target: Path | str) -> None:
-    async with Database.open(target) as other:
-        await other.orchestrator_agents.register("builder", agent_type="builder")
-        async with other.agents.run("builder") as first, first.spawn("builder") as second:
-            rows = [await db.agents.get(run.id) for run in (first, second)]
-            (lease,) = await db.query("SELECT * FROM leases")
-            assert {row.lease_id for row in rows} == {lease["id"]}
-            assert (lease["host"], lease["process_id"], lease["released_at"]) == (this_host(), os.getpid(), None)
-    assert (await db.query("SELECT released_at FROM leases"))[0]["released_at"] is not None
-
-
-async def test_an_agent_that_is_resumed_belongs_to_the_process_that_resumes_it(
-    db: Database, leased: Callable[..., Awaitable[Agent]]
-) -> None:
-    agent = await leased(process_id=2**22 + 1)
-    await db.agents.close_lost()
-    async with db.agents.resume(agent.id):
-        assert await db.agents.close_lost() == []
-    assert (await db.agents.get(agent.id)).status == "completed"

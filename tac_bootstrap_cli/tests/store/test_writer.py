@@ -7,45 +7,24 @@ import logging
 import struct
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tac_orchestrator import (
-    Agent,
-    AlreadyExists,
-    Database,
-    DatabaseBusy,
-    DatabaseUnavailable,
-    InvalidTransition,
-    NotFound,
-)
+from tac_orchestrator import Agent, AlreadyExists, Database, InvalidTransition, NotFound
 from tac_orchestrator.engines.base import Statement, Unit, nothing
 from tac_orchestrator.engines.sqlite import SqliteEngine
 from tac_orchestrator.settings import Settings
 from tac_orchestrator.testing import make_agent, make_prompt
 from tac_orchestrator.writer import Writer
 
-from .support import connected, is_free, run_python, start_python, turn_taken, wait_for_a_turn
-
-UNKNOWN = "00000000-0000-4000-8000-00000000dead"
+from .support import UNKNOWN, connected, is_free, log, messages, run_python, store, wait_for_a_turn
 
 # A key as its maker writes it, put together so that nobody takes it for one.
 KEY = "sk-ant-" + "api03-" + "A1b2C3d4" * 5
-
-
-def store(path: Path, **settings: Any) -> Database:
-    return Database(replace(Settings(str(path)), **settings))
-
-
-def messages(path: Path) -> list[str]:
-    with connected(path) as connection:
-        rows = connection.execute("SELECT message FROM agent_logs WHERE log_type = 'milestone' ORDER BY id")
-        return [row["message"] for row in rows]
 
 
 def number_of_commits(path: Path) -> int:
@@ -68,10 +47,6 @@ async def writer_held_up(path: Path, db: Database, agent: Agent) -> AsyncGenerat
         await asyncio.sleep(0)  # the end of the round in which the block has written
         other.execute("COMMIT")
     await asyncio.wait([first])
-
-
-def log(db: Database, agent: Agent, message: str) -> Coroutine[Any, Any, int]:
-    return db.agent_logs.create(agent.id, "milestone", message)
 
 
 @pytest.fixture
@@ -369,281 +344,6 @@ async def test_a_log_handler_that_raises_does_not_end_the_writer(db: Database, a
     finally:
         logger.removeFilter(break_down)
     assert messages(path) == ["still there"]
-
-
-# The ends of a store, of a process and of a loop
-
-
-async def test_a_closed_store_says_so_and_counts_what_is_posted(path: Path) -> None:
-    async with Database.open(path) as db:
-        agent = await make_agent(db)
-    await db.close()
-    with pytest.raises(DatabaseUnavailable, match="closed"):
-        await log(db, agent, "too late")
-    db.agent_logs.log_soon(agent.id, "milestone", "too late")
-    assert (messages(path), db.dropped) == ([], 1)
-
-
-async def test_the_error_of_a_closed_store_does_not_grow_with_each_try(path: Path) -> None:
-    async with Database.open(path) as db:
-        agent = await make_agent(db)
-    depths = list[int]()
-    for _ in range(3):
-        with pytest.raises(DatabaseUnavailable) as caught:
-            await log(db, agent, "too late")
-        depths.append(len(caught.traceback))
-    assert depths == [depths[0]] * 3
-
-
-LEAVING = """
-import asyncio, os, sys
-from tac_orchestrator import Database
-from tac_orchestrator.testing import make_agent
-
-async def main(path, how):
-    db = await Database.open(path).connect()
-    agent = await make_agent(db)
-    for number in range(500):
-        db.agent_logs.log_soon(agent.id, "milestone", f"{number}")
-    if how == "raise":
-        raise SystemExit("leaving")
-    if how == "exit":
-        sys.exit()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-@pytest.mark.parametrize("how", ["return", "exit", "raise"])
-def test_what_was_posted_is_stored_when_the_interpreter_ends_without_closing(path: Path, how: str) -> None:
-    with start_python(LEAVING, path, how) as process:
-        process.communicate(timeout=30)
-    assert process.returncode == (1 if how == "raise" else 0)
-    assert messages(path) == [f"{number}" for number in range(500)]
-
-
-FORKING = """
-import asyncio, os, sys
-from tac_orchestrator import Database, DatabaseUnavailable
-from tac_orchestrator.testing import make_agent
-
-async def use(db, agent):
-    db.agent_logs.log_soon(agent.id, "milestone", "of the child")
-    for attempt in (db.agent_logs.create(agent.id, "milestone", "of the child"), db.agents.list()):
-        try:
-            await attempt
-        except DatabaseUnavailable as error:
-            print(error.hint, flush=True)
-    await db.close()
-
-async def own(path, agent):
-    async with Database.open(path) as db:
-        await db.agent_logs.create(agent.id, "milestone", "of the child's own store")
-
-async def main(path):
-    async with Database.open(path) as db:
-        agent = await make_agent(db)
-        await db.agents.list()
-        child = os.fork()
-        if child == 0:
-            asyncio.events._set_running_loop(None)
-            asyncio.run(use(db, agent))
-            asyncio.run(own(path, agent))
-            os._exit(0)
-        await db.agent_logs.create(agent.id, "milestone", "of the parent, meanwhile")
-        assert os.waitpid(child, 0)[1] == 0
-        await db.agent_logs.create(agent.id, "milestone", "of the parent")
-
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-def test_after_a_fork_the_store_is_the_parent_s(path: Path) -> None:
-    assert run_python(FORKING, path) == "Open it again after the fork.\n" * 2
-    assert sorted(messages(path)) == ["of the child's own store", "of the parent", "of the parent, meanwhile"]
-
-
-FORKING_IN_THE_MIDST = """
-# While the writer waits in its turn, the process forks. The child lives on until its input ends.
-import asyncio, os, sys
-from tac_orchestrator import Database
-from tac_orchestrator.testing import make_agent
-
-async def main(path):
-    async with Database.open(path) as db:
-        agent = await make_agent(db)
-        print(flush=True)
-        sys.stdin.readline()
-        db.agent_logs.log_soon(agent.id, "milestone", "in its turn")
-        print(flush=True)
-        sys.stdin.readline()
-        if os.fork() == 0:
-            print(flush=True)
-            sys.stdin.read()
-            os._exit(0)
-        os.wait()
-
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-def test_the_turn_of_a_process_that_was_killed_does_not_stay_with_its_child(path: Path) -> None:
-    with start_python(FORKING_IN_THE_MIDST, path) as process:
-        assert process.stdin
-        assert process.stdout
-        process.stdout.readline()
-        with connected(path) as other:
-            other.execute("BEGIN IMMEDIATE")
-            for _ in ("the turn", "the child"):
-                print(file=process.stdin, flush=True)
-                process.stdout.readline()
-                wait_for_a_turn(path)
-            process.kill()
-            process.wait()
-            other.execute("COMMIT")
-        asyncio.run(record_something(store(path, busy_timeout_s=5)))
-
-
-async def record_something(opening: Database) -> None:
-    async with opening as db:
-        await make_agent(db)
-
-
-async def test_two_loops_in_two_threads_may_write_to_one_file(path: Path) -> None:
-    async def write(name: str) -> None:
-        async with Database.open(path) as db:
-            agent = await make_agent(db, name)
-            await asyncio.gather(*(log(db, agent, f"{name} {number:03}") for number in range(200)))
-
-    threads = [threading.Thread(target=asyncio.run, args=(write(name),)) for name in ("left", "right")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        await asyncio.to_thread(thread.join)
-    assert sorted(messages(path)) == sorted(f"{name} {number:03}" for name in ("left", "right") for number in range(200))
-
-
-async def test_two_loops_at_once_need_a_store_each(db: Database, agent: Agent) -> None:
-    with pytest.raises(DatabaseUnavailable, match="another event loop") as caught:
-        await asyncio.to_thread(asyncio.run, log(db, agent, "from elsewhere"))
-    assert caught.value.hint == "Open it in each loop."
-
-
-def test_one_loop_after_another_may_use_a_store(path: Path) -> None:
-    db = Database.open(path)
-
-    async def leave_in_a_hurry() -> Agent:
-        await db.connect()
-        agent = await make_agent(db)
-        unfinished = db.prompts.statement(agent.id, "adw", "handed over when the loop ends")
-        asyncio.get_running_loop().call_soon(db.prompts.write, unfinished)
-        return agent
-
-    async def go_on(agent: Agent) -> None:
-        await asyncio.wait_for(log(db, agent, "in the next loop"), 5)
-        await db.close()
-
-    hasty = asyncio.new_event_loop()
-    agent = hasty.run_until_complete(leave_in_a_hurry())
-    hasty.close()
-    asyncio.run(go_on(agent))
-    assert messages(path) == ["in the next loop"]
-
-
-# Trouble
-
-
-async def test_a_store_that_another_program_holds_for_too_long_is_busy_and_then_works(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with store(path, busy_timeout_s=0.05) as db:
-        agent = await make_agent(db)
-        with connected(path) as other:
-            other.execute("BEGIN IMMEDIATE")
-            answers = await asyncio.gather(*(log(db, agent, "x") for _ in range(5)), return_exceptions=True)
-            assert [type(answer) for answer in answers] == [DatabaseBusy] * 5
-        await log(db, agent, "now")
-        assert messages(path) == ["now"]
-
-
-async def test_a_writer_that_does_not_give_up_its_turn_makes_the_others_busy(path: Path) -> None:
-    async with store(path, busy_timeout_s=0.05) as db:
-        agent = await make_agent(db)
-        with turn_taken(path):
-            for _ in range(5):
-                with pytest.raises(DatabaseBusy) as caught:
-                    await log(db, agent, "x")
-                assert "doctor" in caught.value.hint
-            queuing = [thread for thread in threading.enumerate() if thread.name == "tac-orchestrator-queue"]
-            assert len(queuing) == 1
-        await log(db, agent, "now")
-        assert messages(path) == ["now"]
-        queuing[0].join(5)
-        await log(db, agent, "again")
-        assert is_free(path)
-
-
-async def test_a_place_in_the_queue_is_kept_from_one_try_to_the_next(path: Path) -> None:
-    async with store(path, busy_timeout_s=0.05) as db:
-        agent = await make_agent(db)
-        with turn_taken(path), pytest.raises(DatabaseBusy):
-            await log(db, agent, "x")
-        for number in range(3):
-            await log(db, agent, f"{number}")
-        with turn_taken(path), pytest.raises(DatabaseBusy):
-            await log(db, agent, "x")
-        assert messages(path) == ["0", "1", "2"]
-
-
-WITHOUT_RIGHTS = """
-# Someone takes our right to write away, and gives it back.
-import asyncio, os, sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from tac_orchestrator import Database, DatabaseReadOnly
-from tac_orchestrator.testing import make_agent, temporary_database
-
-async def main(what):
-    async with temporary_database() as warm:  # all modules are loaded before we become somebody else
-        await make_agent(warm)
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "orchestrator.db")
-        async with Database.open(path) as db:
-            agent = await make_agent(db)
-        changed = path if what == "file" else path.parent
-        changed.chmod(0o400 if what == "file" else 0o500)
-        async with Database.open(path) as db:
-            for attempt in range(2):
-                try:
-                    await db.agent_logs.create(agent.id, "milestone", "x")
-                except DatabaseReadOnly as error:
-                    print(error.reason, error.hint, sep="|")
-            changed.chmod(0o700)
-            print(await db.agent_logs.create(agent.id, "milestone", "now"))
-
-asyncio.run(main(sys.argv[1]))
-"""
-
-
-@pytest.mark.parametrize("what", ["file", "folder"])
-def test_a_store_that_may_not_be_written_to_says_so_and_then_works(what: str) -> None:
-    output = run_python(WITHOUT_RIGHTS, what).splitlines()
-    assert output[-1].isdigit()
-    assert len(output) == 3
-    assert all("owner and mode" in line for line in output[:-1])
-
-
-def test_a_store_that_was_never_opened_refuses_each_write_and_makes_nothing(path: Path) -> None:
-    async def write() -> None:
-        db = Database.open(path)
-        with pytest.raises(DatabaseUnavailable):
-            await db.system_logs.create("api", "x")
-        await db.close()
-
-    asyncio.run(write())
-    assert not path.exists()
 
 
 # Pulses and secrets

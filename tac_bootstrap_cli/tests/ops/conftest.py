@@ -1,12 +1,14 @@
-"""What tests of upkeep need: stores with a past, and other processes that record meanwhile."""
+"""What tests of upkeep need: stores with a past, other processes that record meanwhile, and a server to move stores to."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,6 +16,10 @@ import pytest
 
 from tac_orchestrator import Database, Session, Usage
 from tac_orchestrator.engines.sqlite.library import sqlite
+
+from ..postgres.running import NEWEST, Cluster, new_cluster
+from ..store.support import connected, insert_all
+from .support import make_store, new_place
 
 Totals = tuple[list[list[Usage]], list[Session]]
 
@@ -134,3 +140,24 @@ def sql() -> Callable[..., list[tuple[Any, ...]]]:
             return connection.execute(statement, values).fetchall()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def server() -> Generator[Cluster]:
+    with new_cluster(NEWEST) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def url(server: Cluster) -> Generator[str]:
+    with new_place(server) as found:
+        yield found
+
+
+@pytest.fixture
+def store(path: Path) -> Path:
+    """A valid row in each of the five tables."""
+    asyncio.run(make_store(path))
+    with connected(path) as connection:
+        insert_all(connection)
+    return path

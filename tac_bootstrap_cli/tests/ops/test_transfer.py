@@ -1,13 +1,10 @@
-"""A store is moved whole or not at all, and says so itself. PostgreSQL is real."""
+"""A store that was moved is what it was, wherever it came from and wherever it may go. PostgreSQL is real."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import signal
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,94 +14,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tac_orchestrator import (
-    AlreadyExists,
-    Database,
-    DatabaseBusy,
-    DatabaseCorrupt,
-    DatabaseUnavailable,
-    MigrationFailed,
-    NotFound,
-    SchemaDrift,
-)
+from tac_orchestrator import AlreadyExists, Database, DatabaseUnavailable, MigrationFailed, NotFound
 from tac_orchestrator.ops.canonical import LAYOUTS
 from tac_orchestrator.ops.checks import check
 from tac_orchestrator.ops.jsonb import written
 from tac_orchestrator.ops.retention import prune
-from tac_orchestrator.ops.transfer import MAX_MISFITS, Misfit, Transferred, transfer
+from tac_orchestrator.ops.transfer import transfer
 from tac_orchestrator.schema import project_files, whole_schema
 from tac_orchestrator.testing import make_agent
 
-from ..postgres.plain import plainly_connected
-from ..postgres.running import NEWEST, Cluster, new_cluster
-from ..store.support import (
-    AGENT,
-    connected,
-    insert,
-    insert_all,
-    migrate_by_hand,
-    run_python,
-    start_python,
-)
-
-NAME = "moved"
-_NUMBERS = "WITH RECURSIVE numbers (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
-
-
-@pytest.fixture(scope="module")
-def server() -> Generator[Cluster]:
-    with new_cluster(NEWEST) as cluster:
-        yield cluster
-
-
-@contextmanager
-def new_place(server: Cluster) -> Generator[str]:
-    """Where no database is yet."""
-    try:
-        yield server.url(NAME)
-    finally:
-        server.sql(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-
-
-@pytest.fixture
-def url(server: Cluster) -> Generator[str]:
-    with new_place(server) as found:
-        yield found
-
-
-def moved(source: Path | str, target: Path | str, progress: Any = None) -> Transferred:
-    async def run() -> Transferred:
-        return await transfer(Database.open(source, create=False), target, progress)
-
-    return asyncio.run(run())
-
-
-async def everything(db: Database) -> dict[str, Any]:
-    """All that the store tells of itself."""
-    tables = (db.orchestrator_agents, db.agents, db.prompts, db.agent_logs, db.system_logs, db.sessions)
-    rows: dict[str, Any] = {
-        table.name: sorted([floating(row.model_dump()) for row in await table.list(limit=10_000)], key=repr) for table in tables
-    }
-    rows["usage"] = [await db.usage.by(group) for group in ("model", "day", "agent_type", "session")]
-    for table in ("leases", "daily_usage", "source_files", "redactions", "spans"):
-        rows[table] = (await db.query(f"SELECT COUNT(*) AS count FROM {table}"))[0]["count"]
-    return rows
-
-
-def floating(value: Any) -> Any:
-    """With all numbers as floats: to PostgreSQL, 1e+17 is a whole number like any other."""
-    if isinstance(value, dict):
-        return {name: floating(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [floating(one) for one in value]
-    return float(value) + 0.0 if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-async def told(target: Path | str) -> dict[str, Any]:
-    async with Database.open(target, create=False) as db:
-        assert [finding for finding in await check(db) if finding.state != "ok"] == []
-        return await everything(db)
-
+from ..postgres.running import Cluster
+from ..store.support import AGENT, connected, insert, insert_all, migrate_by_hand, run_python
+from .support import NAME, everything, make_store, moved, new_place, told
 
 # There and back
 
@@ -332,106 +253,6 @@ def test_the_owner_of_a_database_needs_no_more_rights(store: Path, server: Clust
         server.sql("DROP ROLE owner")
 
 
-# What cannot go
-
-
-@pytest.fixture
-def store(path: Path) -> Path:
-    """A valid row in each of the five tables."""
-    asyncio.run(_made(path))
-    with connected(path) as connection:
-        insert_all(connection)
-    return path
-
-
-NOBODY = "00000000-0000-4000-8000-00000000dead"
-UNFIT: dict[str, tuple[str, str, Any, str]] = {
-    "NUL in a text": ("prompts", "prompt_text", "a\0b", "NUL"),
-    "NUL in JSON": ("agents", "context", '{"a": "\\u0000"}', "NUL"),
-    "no UTF-8": ("prompts", "response_text", b"caf\xe9", "not valid UTF-8"),
-    "bytes": ("agent_logs", "message", b"text", "bytes"),
-    "no JSON": ("agent_logs", "details", "{", "not JSON"),
-    "half a character in JSON": ("agent_logs", "details", '{"a": "\\ud800"}', "not JSON"),
-    "a number that no float holds": ("agent_logs", "details", '{"a": 1e400}', "infinity"),
-    "a number of too many digits": ("agent_logs", "details", '{"a": [1e-99999]}', "out of range"),
-    "deep JSON": ("agent_logs", "details", "[" * 1020 + "]" * 1020, "deeply"),
-    "no UUID": ("prompts", "id", "prompt-1", "not a UUID"),
-    "no time": ("agents", "started_at", "yesterday", "not a time"),
-    "a time that is none in UTC": ("agents", "completed_at", "9999-12-31 23:59:59-05:00", "not a time"),
-    "too much money": ("prompts", "cost_usd", 1e12, "amount of money"),
-    "money in words": ("prompts", "cost_usd", "free", "amount of money"),
-    "negative money": ("prompts", "cost_usd", -1, "amount of money"),
-    "a fraction": ("prompts", "tokens_input", 1.5, "whole number"),
-    "a negative number": ("prompts", "tokens_output", -1, "negative"),
-    "a number of 65 bits": ("prompts", "latency_ms", 2.0**64, "whole number"),
-    "an unknown word": ("agents", "status", "bogus", "not one of cancelled, completed"),
-    "a name that is too long": ("agents", "session_id", "é" * 1400, "2,600 bytes"),
-    "a prompt of nobody": ("prompts", "agent_id", NOBODY, "row of agents"),
-    "a child of nobody": ("agents", "parent_agent_id", NOBODY, "row of agents"),
-}
-
-
-def test_each_row_that_cannot_go_is_told_and_nothing_is_moved(store: Path, tmp_path: Path) -> None:
-    expected = set[tuple[str, str, str]]()
-    with as_if_nothing_was_checked(store) as connection:
-        for number, (table, column, value, _) in enumerate(UNFIT.values(), 100):
-            key = number if table == "agent_logs" else f"00000000-0000-4000-8000-{number:012}"
-            columns = {"id": key, column: value}
-            insert(connection, table, **columns)
-            expected.add((table, str(columns["id"]), column))
-        connection.execute("UPDATE prompts SET response_text = CAST(response_text AS TEXT)")
-    done = moved(store, tmp_path / "target.db")
-    assert {(misfit.table, misfit.id, misfit.column) for misfit in done.misfits} == expected
-    assert (done.tables, done.misfit_count) == ({}, len(UNFIT))
-    told_of = {(misfit.table, misfit.column): misfit.reason for misfit in done.misfits}
-    reasons = [misfit.reason for misfit in done.misfits]
-    assert [case for case, (*_, reason) in UNFIT.items() if not any(reason in one for one in reasons)] == [], told_of
-    assert not (tmp_path / "target.db").exists()
-
-
-@contextmanager
-def as_if_nothing_was_checked(path: Path) -> Generator[Any]:
-    """As a program can write that has the checks switched off."""
-    with connected(path) as connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for name, _ in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
-        yield connection
-        for _, definition in triggers:
-            connection.execute(definition)
-
-
-def test_rows_of_a_server_that_no_file_could_hold_are_told(store: Path, server: Cluster, url: str, tmp_path: Path) -> None:
-    moved(store, url)
-    server.sql("UPDATE agents SET started_at = '0044-03-15 BC'", database=NAME)
-    server.sql("UPDATE prompts SET completed_at = '10000-03-15', created_at = '-infinity'", database=NAME)
-    server.sql("""UPDATE agent_logs SET details = '{"a": 1e400}'""", database=NAME)
-    server.sql("UPDATE system_logs SET details = (repeat('[', 1000) || repeat(']', 1000))::JSONB", database=NAME)
-    done = moved(url, tmp_path / "back.db")
-    assert [(misfit.table, misfit.column) for misfit in done.misfits] == [
-        ("agents", "started_at"),
-        ("prompts", "completed_at"),
-        ("agent_logs", "details"),
-        ("system_logs", "details"),
-        ("sessions", "started_at"),
-    ]
-    assert not (tmp_path / "back.db").exists()
-
-
-def test_all_rows_that_cannot_go_are_counted_and_the_first_are_told(store: Path, server: Cluster, url: str) -> None:
-    with connected(store) as connection:
-        insert(connection, "system_logs", message="a\0b")
-        connection.execute(f"{_NUMBERS} INSERT INTO system_logs (component, message) SELECT 'api', 'a' || char(0) FROM numbers",
-                           (MAX_MISFITS + 9,))  # fmt: skip
-        insert(connection, "system_logs", id=5000, message=b"a", created_at="never")
-    done = moved(store, url)
-    assert (len(done.misfits), done.misfit_count) == (MAX_MISFITS, MAX_MISFITS + 12)
-    assert done.misfits[0] == Misfit("system_logs", "2", "message", "it holds a NUL character")
-    assert server.sql("SELECT 1 FROM pg_database WHERE datname = $1", NAME) == []
-
-
 def test_hand_made_values_are_moved_as_they_are_meant(store: Path, url: str, tmp_path: Path) -> None:
     with connected(store) as connection:
         connection.execute("UPDATE agents SET started_at = '2026-03-01T12:00:00+02:00', context = ' {\"b\": 1E2, \"a\": -0} '")
@@ -445,11 +266,14 @@ def test_hand_made_values_are_moved_as_they_are_meant(store: Path, url: str, tmp
         ]
 
 
+# Where it comes from
+
+
 def test_a_file_that_was_made_in_utf16_is_moved_as_any_other(url: str, tmp_path: Path) -> None:
     with connected(tmp_path / "utf16.db") as connection:
         connection.executescript("PRAGMA encoding = 'UTF-16'; CREATE TABLE first (a); DROP TABLE first")
     migrate_by_hand(tmp_path / "utf16.db", 9)
-    asyncio.run(_made(tmp_path / "utf16.db"))
+    asyncio.run(make_store(tmp_path / "utf16.db"))
     with connected(tmp_path / "utf16.db") as connection:
         insert_all(connection)
         insert(connection, "system_logs", message="é\t😀")
@@ -498,7 +322,7 @@ def test_tables_of_somebody_else_are_left_alone(store: Path, server: Cluster, ur
 
 
 def test_a_store_without_rows_may_be_open_and_is_left_alone(store: Path, tmp_path: Path) -> None:
-    asyncio.run(_made(tmp_path / "target.db"))
+    asyncio.run(make_store(tmp_path / "target.db"))
     with pytest.raises(AlreadyExists):
         moved(store, tmp_path / "target.db")
     assert asyncio.run(told(tmp_path / "target.db"))["agents"] == []
@@ -536,145 +360,6 @@ def test_who_may_not_make_tables_is_told(store: Path, server: Cluster, url: str)
             moved(store, url.replace("postgres@", "guest@"))
     finally:
         server.sql("DROP ROLE guest")
-
-
-async def _made(target: Path | str) -> None:
-    async with Database.open(target):
-        pass
-
-
-# What stops it
-
-_KILLED = """
-import asyncio, os, signal, sys
-from tac_orchestrator import Database
-from tac_orchestrator.ops.transfer import transfer
-
-def progress(done, total):
-    if done > total * 0.45:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-asyncio.run(transfer(Database.open(sys.argv[1], create=False), sys.argv[2], progress))
-"""
-
-
-@pytest.fixture
-def large(store: Path) -> Path:
-    """With so many logs that nobody moves them in a moment."""
-    with connected(store) as connection:
-        connection.execute(
-            f"{_NUMBERS} INSERT INTO agent_logs (agent_id, log_type, message) SELECT ?, 'milestone', 'step ' || n FROM numbers",
-            (16_000, AGENT),
-        )
-    return store
-
-
-@pytest.mark.parametrize("engine_of_target", ["file", "server"])
-def test_killed_in_the_middle_it_goes_on(large: Path, server: Cluster, tmp_path: Path, url: str, engine_of_target: str) -> None:
-    target: Path | str = tmp_path / "target.db" if engine_of_target == "file" else url
-    process = start_python(_KILLED, large, target)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    with pytest.raises(SchemaDrift, match="has not ended") as caught:
-        asyncio.run(told(target))
-    assert "tac-orch transfer" in caught.value.hint
-
-    written = transactions(target) if engine_of_target == "server" else None
-    assert moved(large, target).tables["agent_logs"].rows == 16_001
-    assert asyncio.run(told(target)) == asyncio.run(told(large))
-    if written is not None:
-        assert written
-        assert written <= transactions(target)  # what had arrived was kept
-
-
-def transactions(url: str) -> set[str]:
-    """By which rows have come."""
-    with plainly_connected(url) as connection:
-        return {row[0] for row in connection.execute("SELECT DISTINCT xmin::TEXT FROM agent_logs")}
-
-
-def test_what_has_arrived_and_is_not_so_any_more_is_sent_again(large: Path, tmp_path: Path) -> None:
-    process = start_python(_KILLED, large, tmp_path / "target.db")
-    process.communicate(timeout=60)
-    with connected(large) as connection:
-        connection.execute("UPDATE agents SET context = '{}'")
-        connection.execute("DELETE FROM agent_logs WHERE id = 1")
-    assert moved(large, tmp_path / "target.db").tables["agent_logs"].rows == 16_000
-    assert asyncio.run(told(tmp_path / "target.db")) == asyncio.run(told(large))
-
-
-def once(work: Callable[[], object], after: float = 0) -> Callable[[int, int], None]:
-    """Progress, of which the first step after so much of it has the work done."""
-    results = list[object]()
-
-    def progress(done: int, total: int) -> None:
-        if not results and done >= total * after:
-            results.append(work())
-
-    return progress
-
-
-def write(path: Path, statement: str) -> None:
-    with connected(path) as connection:
-        connection.execute(statement)
-
-
-def test_a_source_that_changes_meanwhile_is_refused_and_moved_at_the_next_time(large: Path, url: str) -> None:
-    late = once(lambda: write(large, "INSERT INTO system_logs (component, message) VALUES ('api', 'late')"))
-    with pytest.raises(DatabaseBusy, match="has changed") as caught:
-        moved(large, url, late)
-    assert "again" in caught.value.hint
-    with pytest.raises(SchemaDrift):
-        asyncio.run(told(url))
-    written = transactions(url)
-    assert moved(large, url).tables["system_logs"].rows == 2
-    assert transactions(url) == written
-    assert asyncio.run(told(url)) == asyncio.run(told(large))
-
-
-def test_a_server_as_the_source_may_change_too(large: Path, server: Cluster, url: str, tmp_path: Path) -> None:
-    moved(large, url)
-    late = once(lambda: server.sql("INSERT INTO system_logs (component, message) VALUES ('api', 'late')", database=NAME))
-    with pytest.raises(DatabaseBusy, match="has changed"):
-        moved(url, tmp_path / "back.db", late)
-    assert moved(url, tmp_path / "back.db").tables["system_logs"].rows == 2
-
-
-def test_a_commit_that_changes_nothing_of_what_is_moved_does_not_matter(large: Path, tmp_path: Path) -> None:
-    idle = once(lambda: write(large, "UPDATE search_progress SET position = position"))
-    assert moved(large, tmp_path / "target.db", idle).tables["agent_logs"].rows == 16_001
-
-
-def test_what_somebody_has_altered_on_the_way_is_no_store(large: Path, url: str) -> None:
-    def alter() -> None:
-        with plainly_connected(url) as connection:
-            connection.execute("UPDATE agent_logs SET message = 'altered' WHERE id = 1")
-
-    with pytest.raises(DatabaseCorrupt, match="of agent_logs, not all rows arrived"):
-        moved(large, url, once(alter, after=0.5))
-    with pytest.raises(SchemaDrift):
-        asyncio.run(told(url))
-    assert moved(large, url).tables["agent_logs"].rows == 16_001
-    assert asyncio.run(told(url)) == asyncio.run(told(large))
-
-
-@pytest.mark.long
-def test_of_two_at_once_one_fills_the_database(large: Path, url: str) -> None:
-    async def both() -> list[Any]:
-        other = list[asyncio.Future[Any]]()
-
-        def begin_another() -> None:
-            other.append(asyncio.ensure_future(transfer(Database.open(large, create=False), url)))
-
-        first = asyncio.ensure_future(transfer(Database.open(large, create=False), url, once(begin_another)))
-        await asyncio.wait([first])
-        return await asyncio.gather(first, *other, return_exceptions=True)
-
-    assert sorted(type(result).__name__ for result in asyncio.run(both())) in (
-        ["AlreadyExists", "Transferred"],
-        ["DatabaseBusy", "Transferred"],
-    )
-    assert asyncio.run(told(url)) == asyncio.run(told(large))
 
 
 # What it knows of the schema

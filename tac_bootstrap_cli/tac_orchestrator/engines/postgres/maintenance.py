@@ -117,7 +117,7 @@ async def _durability(connection: Connection) -> Finding:
 
 async def _room(connection: Connection) -> Finding:
     used, most = await connection.fetchrow(_CONNECTIONS) or (0, 0)
-    message = f"{used} of {most} connections are in use; a recording process takes up to 5"
+    message = f"{used} of {most} connections are in use; a process takes up to 6"
     if most and used > most * 0.8:
         return Finding("connections", "warning", message, "Raise max_connections, or put a pool between (session mode).")
     return Finding("connections", "ok", message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import get_args
@@ -22,6 +22,7 @@ from tac_orchestrator.errors import NotFound
 from tac_orchestrator.models import AgentLog, Change, LogLevel, LogType, SystemLog
 
 Log = AgentLog | SystemLog
+IsPast = Callable[[Change, Log], bool]
 
 
 @command(
@@ -62,6 +63,7 @@ def tail(
         )
         position = await database.changes.last()
         last = await feed.last(limit)
+        is_past = _past(last, limit, database.changes.seen_at(await database.changes.last()))
         if as_json and not follow:
             print_json_rows(last)
             return
@@ -69,16 +71,27 @@ def tail(
         for log in last:
             await printer.print(log)
         if follow:
-            await while_somebody_reads(_follow(feed, position, last, printer))
+            await while_somebody_reads(_follow(feed, position, last, is_past, printer))
 
     ask(target, question)
 
 
-async def _follow(feed: _Feed, position: str, last: list[Log], printer: _Printer) -> None:
+async def _follow(feed: _Feed, position: str, last: list[Log], is_past: IsPast, printer: _Printer) -> None:
     shown = {(type(log), log.id) for log in last}
-    async for log in feed.after(position):
-        if (type(log), log.id) not in shown:
+    async for change, log in feed.after(position):
+        if (type(log), log.id) not in shown and not is_past(change, log):
             await printer.print(log)
+
+
+def _past(last: list[Log], limit: int, was_there: Callable[[Change], bool]) -> IsPast:
+    """Whether a log is older than the last ones, and was there when they were looked up: not one of them, and not a new one."""
+    if len(last) < limit:
+        return lambda _change, _log: False
+    return lambda change, log: was_there(change) and _order(log) < _order(last[0])
+
+
+def _order(log: Log) -> tuple[str, int]:
+    return str(log.created_at), log.id or 0
 
 
 class _Feed:
@@ -114,12 +127,12 @@ class _Feed:
         ]
         if self._has_system:
             found += await self._database.system_logs.list(log_level=self._log_level, limit=limit)
-        return sorted(found, key=lambda log: (str(log.created_at), log.id))[-limit:]
+        return sorted(found, key=_order)[-limit:]
 
-    async def after(self, position: str) -> AsyncIterator[Log]:
+    async def after(self, position: str) -> AsyncIterator[tuple[Change, Log]]:
         async for change in self._database.changes.follow(position):
             if change.operation == "insert" and (log := await self._read(change)) is not None:
-                yield log
+                yield change, log
 
     async def _read(self, change: Change) -> Log | None:
         """The new log, if it is wanted and still there."""

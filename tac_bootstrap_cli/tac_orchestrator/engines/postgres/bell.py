@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from tac_orchestrator.engines.postgres.address import Address
-from tac_orchestrator.engines.postgres.connections import open_reader
+from tac_orchestrator.engines.postgres.connections import close, open_reader
 from tac_orchestrator.engines.postgres.driver import FAILURES, Connection
 from tac_orchestrator.settings import Settings
 
@@ -71,10 +71,7 @@ class Ear:
         self._come_to_this_loop()
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                await connection.close(timeout=1)
-            except Exception:
-                connection.terminate()
+            await close(connection)
 
     def _come_to_this_loop(self) -> None:
         """A loop that has ended cannot close its connections."""

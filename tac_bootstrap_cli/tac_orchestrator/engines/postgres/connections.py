@@ -60,6 +60,14 @@ async def open_reader(address: Address, settings: Settings) -> Connection:
     return connection
 
 
+async def close(connection: Connection) -> None:
+    """Politely, if the server still answers. Raises nothing."""
+    try:
+        await connection.close(timeout=1)
+    except Exception:
+        connection.terminate()
+
+
 @contextmanager
 def _ended_by_trouble(connection: Connection) -> Generator[None]:
     """Also when whoever wanted it goes away: nobody else could close it."""

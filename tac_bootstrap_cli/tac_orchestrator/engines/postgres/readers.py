@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tac_orchestrator.engines.base import RawRow
 from tac_orchestrator.engines.postgres.address import Address
-from tac_orchestrator.engines.postgres.connections import open_reader
+from tac_orchestrator.engines.postgres.connections import close, open_reader
 from tac_orchestrator.engines.postgres.driver import FAILURES, Connection, InterfaceError, PostgresError, Record
 from tac_orchestrator.engines.postgres.faults import is_lost, state_of, translated
 from tac_orchestrator.engines.postgres.statements import told
@@ -102,7 +102,7 @@ class Readers:
         if os.getpid() != self._process_id or asyncio.get_running_loop() is not self._loop:
             self._abandon()
         while self._free:
-            await _close(self._free.pop())
+            await close(self._free.pop())
 
     async def _fetch(self, sql: str, values: Sequence[Any]) -> list[RawRow]:
         async with self._connection() as connection:
@@ -144,7 +144,7 @@ class Readers:
     async def _drop(self, connection: Connection) -> None:
         """It, and those that lie idle: what it has lost, they have lost as well."""
         for one in (connection, *self._free):
-            await _close(one)
+            await close(one)
         self._free.clear()
 
     def _come_to_this_loop(self) -> None:
@@ -167,13 +167,6 @@ class Readers:
                 with suppress(Exception):
                     connection.terminate()
         self._free = []
-
-
-async def _close(connection: Connection) -> None:
-    try:
-        await connection.close(timeout=1)
-    except Exception:
-        connection.terminate()
 
 
 def _numbered(sql: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:

@@ -16,7 +16,7 @@ from tac_orchestrator.engines.base import Unit
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.bell import Bell
 from tac_orchestrator.engines.postgres.commits import Mark, Transaction
-from tac_orchestrator.engines.postgres.connections import open_writer
+from tac_orchestrator.engines.postgres.connections import close, open_writer
 from tac_orchestrator.engines.postgres.driver import Connection
 from tac_orchestrator.engines.postgres.faults import is_lost, may_be_tried_again, state_of, translated
 from tac_orchestrator.errors import DatabaseUnavailable, OrchestratorError
@@ -135,7 +135,4 @@ class Writing:
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                await connection.close(timeout=1)
-            except Exception:
-                connection.terminate()
+            await close(connection)

@@ -61,22 +61,25 @@ def tail(
             log_level=log_level,
             log_type=log_type,
         )
-        position = await database.changes.last()
-        last = await feed.last(limit)
-        is_past = _past(last, limit, database.changes.seen_at(await database.changes.last()))
-        if as_json and not follow:
-            print_json_rows(last)
-            return
         printer = _Printer(feed.names, as_json)
-        for log in last:
-            await printer.print(log)
         if follow:
-            await while_somebody_reads(_follow(feed, position, last, is_past, printer))
+            await while_somebody_reads(_follow(database, feed, limit, printer))
+        elif as_json:
+            print_json_rows(await feed.last(limit))
+        else:
+            for log in await feed.last(limit):
+                await printer.print(log)
 
     ask(target, question)
 
 
-async def _follow(feed: _Feed, position: str, last: list[Log], is_past: IsPast, printer: _Printer) -> None:
+async def _follow(database: Database, feed: _Feed, limit: int, printer: _Printer) -> None:
+    """The last ones, and then what comes behind the position that was there before they were looked up."""
+    position = await database.changes.last()
+    last = await feed.last(limit)
+    is_past = _past(last, limit, database.changes.seen_at(await database.changes.last()))
+    for log in last:
+        await printer.print(log)
     shown = {(type(log), log.id) for log in last}
     async for change, log in feed.after(position):
         if (type(log), log.id) not in shown and not is_past(change, log):

@@ -5,12 +5,12 @@ FROM changes WHERE id > :change ORDER BY id LIMIT :limit
 -- agent_logs_after --
 SELECT :change || '.' || id || '.' || :system_log AS position, 'agent_log' AS entity, 'insert' AS operation,
     CAST(id AS TEXT) AS row_id
-FROM agent_logs WHERE id > :agent_log ORDER BY id LIMIT :limit
+FROM agent_logs WHERE id > :agent_log AND id <= :last_agent_log ORDER BY id LIMIT :limit
 
 -- system_logs_after --
 SELECT :change || '.' || :agent_log || '.' || id AS position, 'system_log' AS entity, 'insert' AS operation,
     CAST(id AS TEXT) AS row_id
-FROM system_logs WHERE id > :system_log ORDER BY id LIMIT :limit
+FROM system_logs WHERE id > :system_log AND id <= :last_system_log ORDER BY id LIMIT :limit
 
 -- last --
 -- How far the feed goes.

@@ -44,11 +44,13 @@ class Changes(Table[Change]):
         Each change tells the position behind itself. Raises NotFound if what followed this one is no longer kept.
         """
         at = self._parsed(position)
+        ends = await self._ends()
         found = list[Change]()
         for place, sequence in enumerate(_SEQUENCES):
             if sequence not in self._queries:
                 continue
-            rows = await self._fetch(self._queries[sequence], **at._asdict(), position=str(at), limit=limit - len(found))
+            wanted = {**at._asdict(), **ends, "position": str(at), "limit": limit - len(found)}
+            rows = await self._fetch(self._queries[sequence], **wanted)
             if place == 0 and rows and self._parsed(rows[0]["position"]).change != at.change + 1:
                 await self._refuse_gap(at)
             found += map(self._row, rows)
@@ -83,13 +85,25 @@ class Changes(Table[Change]):
     def seen_at(self, position: str) -> Callable[[Change], bool]:
         """Whether somebody who has read up to this position has seen a change."""
         reached = self._parsed(position)
-        if not all(sequence in self._queries for sequence in _SEQUENCES):
+        if not self._is_split:
             return lambda change: self._parsed(change.position) <= reached
         return lambda change: self._parsed(change.position)[_sequence_of(change)] <= reached[_sequence_of(change)]
 
     def trim(self) -> Statement:
         """Forgets the oldest changes."""
         return self._statement("trim", {"keep": KEPT_CHANGES})
+
+    async def _ends(self) -> dict[str, int]:
+        """How far logs are told where they are counted by themselves: as they were before the rows that they belong to are
+        looked up. Who is told of a log knows its agent."""
+        if not self._is_split:
+            return {}
+        _, agent_log, system_log = self._parsed(await self.last())
+        return {"last_agent_log": agent_log, "last_system_log": system_log}
+
+    @property
+    def _is_split(self) -> bool:
+        return all(sequence in self._queries for sequence in _SEQUENCES)
 
     def _parsed(self, position: str) -> _Position:
         parts = position.split(".")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tac_orchestrator import Agent, Change, Database, InvalidRecord, NotFound
-from tac_orchestrator.testing import make_prompt
+from tac_orchestrator.testing import make_agent, make_prompt
 
 from .support import NewAgent, NewPrompt, Sample, connected, insert
 
@@ -132,6 +133,27 @@ async def test_a_listener_hears_what_any_process_commits(db: Database, agent: Ag
         ("agent", "update"),
         ("system_log", "insert"),
     }
+
+
+async def test_a_log_is_never_told_before_its_agent(db: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is committed between two looks of one that reads the feed."""
+    position, fetch = await db.changes.last(), db.changes._fetch  # pyright: ignore[reportPrivateUsage]
+
+    async def fetch_and_write(*query: Any, **values: Any) -> Any:
+        found = await fetch(*query, **values)
+        async with Database.open(path) as other:
+            await other.agent_logs.create((await make_agent(other)).id, "milestone", "begun")
+            await other.system_logs.create("api", "begun")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db.changes, "_fetch", fetch_and_write)
+        told = await db.changes.after(position)
+    agents = {change.row_id for change in told if change.entity == "agent"}
+    logs = [await db.agent_logs.get(int(change.row_id)) for change in told if change.entity == "agent_log"]
+    assert {log.agent_id for log in logs} <= agents
+    everything = await db.changes.after(position)
+    assert len(await db.changes.after(told[-1].position)) == len(everything) - len(told) > 0
 
 
 async def test_a_listener_without_a_position_hears_what_comes(db: Database, agent: Agent) -> None:

@@ -193,7 +193,14 @@ def _free_name(store: Path, folder: Path) -> Path:
 def _left_behind(store: Path, folder: Path) -> list[Path]:
     name = re.compile(_name_of(store) + r"\.[0-9a-f]{8}" + re.escape(store.suffix) + r"\.partial(-\w+)?")
     oldest = time.time() - _LEFT_BEHIND_S
-    return [file for file in folder.iterdir() if name.fullmatch(file.name) and file.lstat().st_mtime < oldest]
+    return [file for file in folder.iterdir() if name.fullmatch(file.name) and _is_older(file, oldest)]
+
+
+def _is_older(file: Path, moment: float) -> bool:
+    try:
+        return file.lstat().st_mtime < moment
+    except FileNotFoundError:  # of a backup that has just ended
+        return False
 
 
 def _name_of(store: Path) -> str:

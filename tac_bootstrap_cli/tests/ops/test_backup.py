@@ -157,6 +157,20 @@ async def test_what_a_killed_backup_left_behind_is_removed_once_it_is_old(db):
     assert (left.exists(), recent.exists()) == (False, True)
 
 
+async def test_another_backup_may_end_while_what_is_left_behind_is_looked_for(db, monkeypatch):
+    folder, listing = (await backup(db)).path.parent, Path.iterdir
+    anothers = folder / "orchestrator-20200101T000000Z.01234567.db.partial-journal"
+    anothers.write_text("")
+
+    def list_and_end(folder):
+        found = list(listing(folder))
+        anothers.unlink(missing_ok=True)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", list_and_end)
+    assert (await backup(db)).path.exists()
+
+
 async def test_a_backup_beside_processes_that_write_is_of_one_moment(db, path, past, recorder, tmp_path, sql):
     await past(prompts=200)
     writers = [recorder(path, f"live {number}") for number in range(2)]

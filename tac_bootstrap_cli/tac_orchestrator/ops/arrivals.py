@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -91,7 +93,10 @@ async def _files(db: Database) -> Finding:
 def _spool(store: str) -> Finding:
     """What hooks have written down, and nobody has taken in yet."""
     spool = Path(hook.spool_of(store))
-    found = [path.stat() for path in spool.parent.glob(f"{spool.name}*") if path.is_file()]
+    found = list[os.stat_result]()
+    for path in spool.parent.glob(f"{spool.name}*"):
+        with suppress(FileNotFoundError):  # taken in meanwhile
+            found.append(path.stat())
     size = sum(one.st_size for one in found)
     if size >= hook.MAX_SPOOL:
         return Finding(

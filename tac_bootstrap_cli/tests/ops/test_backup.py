@@ -160,11 +160,11 @@ async def test_what_a_killed_backup_left_behind_is_removed_once_it_is_old(db):
 async def test_another_backup_may_end_while_what_is_left_behind_is_looked_for(db, monkeypatch):
     folder, listing = (await backup(db)).path.parent, Path.iterdir
     anothers = folder / "orchestrator-20200101T000000Z.01234567.db.partial-journal"
-    anothers.write_text("")
 
     def list_and_end(folder):
+        anothers.write_text("")
         found = list(listing(folder))
-        anothers.unlink(missing_ok=True)
+        anothers.unlink()
         return iter(found)
 
     monkeypatch.setattr(Path, "iterdir", list_and_end)

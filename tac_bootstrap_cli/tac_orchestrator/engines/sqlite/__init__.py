@@ -148,8 +148,7 @@ class SqliteEngine:
         return await self._readers.generation()
 
     async def size(self) -> int:
-        sizes = [file.stat().st_size for file in (self.path, files.side_file(self.path, "-wal")) if file.is_file()]
-        return sum(sizes)
+        return files.size_of(self.path, files.side_file(self.path, "-wal"))
 
     async def lull(self) -> None:
         await asyncio.sleep(_LOOK_EVERY_S)

@@ -15,7 +15,7 @@ from tac_orchestrator.engines.base import Contents, Progress, part
 from tac_orchestrator.engines.new_files import new_file, scratch_file, sync
 from tac_orchestrator.engines.sqlite.connections import open_probe, open_reader, open_writer
 from tac_orchestrator.engines.sqlite.faults import translated
-from tac_orchestrator.engines.sqlite.files import make_folder, make_private, side_file
+from tac_orchestrator.engines.sqlite.files import make_folder, make_private, side_file, size_of
 from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.engines.sqlite.maintenance import contents_of, examine, processes_with, reporting
 from tac_orchestrator.engines.sqlite.turns import Turns
@@ -77,7 +77,7 @@ def compact(path: Path, settings: Settings, progress: Progress | None = None) ->
     SQLite's own VACUUM builds the new database in memory, where it was compiled to keep all that is temporary there. This one
     builds it in a file, and copies that back.
     """
-    before = sum(file.stat().st_size for file in (path, side_file(path, "-wal")) if file.exists())
+    before = size_of(path, side_file(path, "-wal"))
     with (
         Turns(path, settings.busy_timeout_s),
         scratch_file(path, _SIDE_FILES) as compacted,
@@ -98,7 +98,7 @@ def compact(path: Path, settings: Settings, progress: Progress | None = None) ->
         with closing(open_reader(compacted, settings)) as new, closing(open_writer(path, settings)) as writer:
             _pour(new, writer, report)
             writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return before, path.stat().st_size
+    return before, size_of(path)
 
 
 def _copy(reader: sqlite.Connection, copy: Path, progress: Progress | None) -> Contents:

@@ -78,7 +78,7 @@ def _place(path: Path) -> Finding:
         )
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK):
         return Finding("file", "error", f"{path} or its folder cannot be written to", "Check their owners and modes.")
-    return Finding("file", "ok", f"{path} ({_megabytes(path.stat().st_size)})")
+    return Finding("file", "ok", f"{path} ({_megabytes(files.size_of(path))})")
 
 
 def _file_system(path: Path) -> Finding:
@@ -96,7 +96,7 @@ def _file_system(path: Path) -> Finding:
 def _space(path: Path) -> Finding:
     """A backup is made twice while it is checked, and compaction writes the database twice."""
     folder = next(folder for folder in path.absolute().parents if folder.is_dir())
-    free, size = shutil.disk_usage(folder).free, path.stat().st_size if path.is_file() else 0
+    free, size = shutil.disk_usage(folder).free, files.size_of(path)
     message = f"{_megabytes(free)} free, the database has {_megabytes(size)}"
     if free < _LITTLE_SPACE:
         return Finding("disk_space", "error", message, "Free some space: the next recording may fail.")
@@ -111,8 +111,8 @@ def _space(path: Path) -> Finding:
 
 
 def _modes(path: Path) -> Finding:
-    present = [file for file in (path, *(files.side_file(path, suffix) for suffix in ("-wal", "-shm"))) if file.exists()]
-    open_to_others = [str(file) for file in present if stat.S_IMODE(file.stat().st_mode) & 0o077]
+    statuses = {file: files.status_of(file) for file in (path, *(files.side_file(path, end) for end in ("-wal", "-shm")))}
+    open_to_others = [str(file) for file, status in statuses.items() if status and stat.S_IMODE(status.st_mode) & 0o077]
     if open_to_others:
         names = " ".join(open_to_others)
         return Finding("file_modes", "warning", f"others may read {names}", f"chmod 600 {names}")
@@ -120,8 +120,7 @@ def _modes(path: Path) -> Finding:
 
 
 def _log_size(path: Path) -> Finding:
-    log = files.side_file(path, "-wal")
-    size = log.stat().st_size if log.exists() else 0
+    size = files.size_of(files.side_file(path, "-wal"))
     if size > _LARGE_LOG:
         return Finding(
             "write_ahead_log",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,19 @@ def make_private(path: Path) -> None:
         with suppress(FileNotFoundError, PermissionError):
             if stat.S_IMODE(file.lstat().st_mode) & 0o077:
                 file.chmod(PRIVATE)
+
+
+def status_of(file: Path) -> os.stat_result | None:
+    """None if there is no such file: another process may take those beside the database away at any moment."""
+    try:
+        return file.stat()
+    except FileNotFoundError:
+        return None
+
+
+def size_of(*files: Path) -> int:
+    """The bytes of those that are there."""
+    return sum(status.st_size for status in map(status_of, files) if status is not None)
 
 
 def has_signature(path: Path) -> bool:

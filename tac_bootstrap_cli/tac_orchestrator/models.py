@@ -84,7 +84,7 @@ def dump_json(value: Any) -> str:
         raise ValueError(f"is not JSON: {error}") from error
     if len(text) > MAX_TEXT:
         raise ValueError(f"is larger than {MAX_TEXT} bytes as JSON")
-    if (b"null" in text or b"\\u0000" in text) and (fault := _fault_of(value)):
+    if (b"null" in text or (b"\\" in text and b"\\u0000" in text)) and (fault := _fault_of(value)):
         raise ValueError(fault)
     return text.decode()
 

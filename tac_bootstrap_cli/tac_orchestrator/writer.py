@@ -91,7 +91,6 @@ class Writer:
         self._gathering: _Posts | None = None  # in the queue, and more may still join them
         self._rest: list[_Request] = []  # the second half of a round
         self._done: list[_Request] = []  # committed, and not told yet
-        self._answers = _Answers(self._answer)
         self._commit_s = 0.0
         self._rows_since_upkeep = 0
         self._pulse: Pulse | None = None
@@ -217,7 +216,6 @@ class Writer:
             stopping = any(request.stops for request in requests)
             self._commit([request for request in requests if request.future is None or not request.future.cancelled()])
         self._tell()
-        self._answers.close()
         self._engine.stop_writing()
 
     def _take(self) -> list[_Request]:
@@ -280,7 +278,8 @@ class Writer:
 
     def _commit(self, requests: list[_Request]) -> None:
         for request in requests:
-            _prepare(request)
+            if request.make is not None:
+                _prepare(request, request.make)
         units: list[Unit] = [request for request in requests if request.statements]
         try:
             if units:
@@ -288,7 +287,7 @@ class Writer:
                     _scrub([statement for unit in units for statement in unit.statements], self._redactor)
                 units += _redaction_counts(self._engine, units)
                 began = time.monotonic()
-                self._engine.commit(units, self._tell_meanwhile)
+                self._engine.commit(units, self._tell)
                 self._commit_s = time.monotonic() - began
                 self.commits += 1
                 self.rows += sum([_row_count(unit) for unit in units if unit.error is None])
@@ -296,23 +295,14 @@ class Writer:
             for unit in units:
                 unit.error = error
         self._note_posts([request for request in requests if request.make is not None])
-        self._tell_meanwhile()  # if nothing had to be committed
+        self._tell()  # if nothing had to be committed
         self._done = [request for request in requests if request.future is not None]
         self._keep_up()
 
     def _tell(self) -> None:
         """Those whose writes are committed."""
         done, self._done = self._done, []
-        if done:
-            self._answer(done)
-
-    def _tell_meanwhile(self) -> None:
-        done, self._done = self._done, []
-        if done:
-            self._answers.give(done)
-
-    def _answer(self, requests: list[_Request]) -> None:
-        for loop, those in groupby(requests, _loop_of):
+        for loop, those in groupby(done, _loop_of):
             with suppress(RuntimeError):  # the loop has ended, and its tasks with it
                 loop.call_soon_threadsafe(_resolve, list(those))
 
@@ -338,41 +328,10 @@ class Writer:
         """After a fork the child has neither our thread nor a right to our connections."""
         self._lock = threading.RLock()
         self._thread = None
-        self._answers = _Answers(self._answer)
         self._engine.forget_parent()
         self._refusal = DatabaseUnavailable(
             self._engine.target, "this store was opened by the parent process", hint="Open it again after the fork."
         )
-
-
-class _Answers:
-    """Answers on a thread of its own.
-
-    To wake a loop is to let go of the interpreter, which that loop then keeps while its tasks run. Who has a commit to begin
-    wakes this thread instead, which keeps the interpreter until the commit has.
-    """
-
-    def __init__(self, answer: Callable[[list[_Request]], None]) -> None:
-        self._answer = answer
-        self._queue: SimpleQueue[list[_Request] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-
-    def give(self, requests: list[_Request]) -> None:
-        self._queue.put(requests)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="tac-orchestrator-answers", daemon=True)
-            self._thread.start()
-
-    def close(self) -> None:
-        """Returns when all have been answered."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
-            thread.join()
-
-    def _work(self) -> None:
-        while (requests := self._queue.get()) is not None:
-            self._answer(requests)
 
 
 _LIVING: weakref.WeakSet[Writer] = weakref.WeakSet()
@@ -394,12 +353,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parents)
 
 
-def _prepare(request: _Request) -> None:
-    if request.make is not None:
-        try:
-            request.statements = [request.make()]
-        except Exception as error:  # whatever a program has handed over: it fails alone
-            request.error = error
+def _prepare(request: _Request, make: Make) -> None:
+    try:
+        request.statements = [make()]
+    except Exception as error:  # whatever a program has handed over: it fails alone
+        request.error = error
 
 
 def _row_count(unit: Unit) -> int:

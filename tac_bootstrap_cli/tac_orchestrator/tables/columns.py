@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, Literal, get_args, get_origin
 
 import orjson
@@ -31,7 +31,7 @@ _REQUIRED = object()
 
 
 class NotPlain(Exception):
-    """A value that the model has to look at."""
+    """A row that the model has to look at."""
 
 
 class Columns:
@@ -65,18 +65,20 @@ class Columns:
     def plain(self, query: Query, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """A row, checked and ready for this query. Raises NotPlain."""
         check = self._plain.get(query) or self._compiled(query)
-        return check(values)
+        try:
+            return check(values)
+        except (KeyError, ValueError) as error:  # a column is missing, or one of them is no JSON
+            raise NotPlain from error
 
     def _compiled(self, query: Query) -> Check:
         """One function that does what stands in _CHECKS for each column. Nothing of it comes from outside the program."""
         names = query.parameters
-        required = [name for name in names if self._defaults[name] is _REQUIRED]
-        lines = ["get = values.get", "if not known.issuperset(values) or not required <= values.keys(): raise NotPlain"]
-        scope: dict[str, Any] = _scope(self._codec) | {"known": frozenset(names), "required": frozenset(required)}
+        lines = ["get = values.get", "if not known.issuperset(values): raise NotPlain"]
+        scope: dict[str, Any] = _scope(self._codec) | {"known": frozenset(names)}
         for place, name in enumerate(names):
             kind, vocabulary = self._kinds[name]
             scope[f"default{place}"], scope[f"words{place}"] = self._defaults[name], vocabulary
-            lines += _check_of(place, name, "word" if vocabulary else kind)
+            lines += _check_of(place, name, "word" if vocabulary else kind, is_required=self._defaults[name] is _REQUIRED)
         body = "".join(f"\n    {line}" for line in lines)
         row = "".join(f"v{place}, " for place in range(len(names)))
         exec(f"def check(values):{body}\n    return ({row})", scope)  # noqa: S102
@@ -128,8 +130,8 @@ _CHECKS = {
     "count": ("type(v) is not int or not 0 <= v < 2**63", ""),
     "time": ("type(v) is not datetime or v.tzinfo is not UTC", "time(v)"),
     "money": ("", "money(plain_money(v))"),
-    "object": ("", "plain_object(v)"),
-    "array": ("", "plain_array(v)"),
+    "object": ("type(v) is not dict", "dump_json(v)"),
+    "array": ("type(v) is not list", "dump_json(v)"),
 }
 _CHECKS[""] = _CHECKS["text"]
 
@@ -146,16 +148,17 @@ def _scope(codec: Codec) -> dict[str, Any]:
         "time": codec.time,
         "money": codec.money,
         "plain_money": _plain_money,
-        "plain_object": partial(_plain_json, dict),
-        "plain_array": partial(_plain_json, list),
+        "dump_json": dump_json,
     }
 
 
-def _check_of(place: int, name: str, kind: str) -> list[str]:
+def _check_of(place: int, name: str, kind: str, *, is_required: bool) -> list[str]:
     """The lines that fetch, check and translate one column. A default needs no check."""
     refused, kept = (re.sub(r"\b(v|words)\b", rf"\g<1>{place}", text) for text in _CHECKS[kind])
     lines = [f"if {refused}: raise NotPlain"] if refused else []
     lines += [f"v{place} = {kept}"] if kept else []
+    if is_required:
+        return [f"v{place} = values[{name!r}]", *lines]
     return [
         f"v{place} = get({name!r}, default{place})",
         f"if v{place} is not default{place}:",
@@ -172,15 +175,6 @@ def _plain_money(value: Any) -> Decimal | float:
     if type(value) not in _NUMBERS or (type(value) is Decimal and not value.is_finite()) or not 0 <= value < MAX_COST:
         raise NotPlain
     return value
-
-
-def _plain_json(wanted: type, value: Any) -> str:
-    if type(value) is not wanted:
-        raise NotPlain
-    try:
-        return dump_json(value)
-    except ValueError as error:
-        raise NotPlain from error
 
 
 def _as_text(value: Any) -> Any:

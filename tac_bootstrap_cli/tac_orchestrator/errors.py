@@ -34,6 +34,14 @@ class OrchestratorError(Exception):
         super().__init__(message)
         self.hint = hint or type(self).hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, for other processes: an exception is made again from its message, which these are not made of."""
+        return _remade, (type(self), self.args), vars(self)
+
+
+def _remade(kind: type[OrchestratorError], args: tuple[Any, ...]) -> OrchestratorError:
+    return kind.__new__(kind, *args)
+
 
 class NotFound(OrchestratorError, LookupError):
     """The row that was asked for does not exist."""

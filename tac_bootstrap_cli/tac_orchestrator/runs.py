@@ -1,7 +1,8 @@
 """Recording while it happens: a run of an agent is a block of code, and so is a request to a model.
 
 Leaving the block ends the row: completed; failed, with the reason, if an exception leaves it; cancelled, if it was cancelled.
-The exception goes on. Where the store is forgiving, none of its own troubles comes through: they are logged.
+The exception goes on. Who is cancelled again while an end is being stored, as by anyio at each `await`, goes on at once, and it
+is stored all the same. Where the store is forgiving, none of its own troubles comes through: they are logged.
 """
 
 from __future__ import annotations
@@ -188,11 +189,16 @@ class PromptRun:
         prompts = self._recorder.prompts
         if self._refused is not None:
             raise self._refused
-        if self._stored is None:
-            await prompts.write(prompts.answered(create, end))
-        else:
-            await self._stored
-            await prompts.write_transition(self.id, ending, end)
+        try:
+            if self._stored is None:
+                await prompts.write(prompts.answered(create, end))
+            else:
+                await self._stored
+                await prompts.write_transition(self.id, ending, end)
+        except asyncio.CancelledError:
+            prompts.insist(prompts.answered(create, end))
+            prompts.insist(end)
+            raise
 
 
 class AgentRun:
@@ -284,7 +290,11 @@ class AgentRun:
                 details = {"exception": type(error).__name__, "traceback": traceback_of(error)}
                 statements.append(logs.statement(self.id, "error", reason_of(error), log_level="ERROR", details=details))
         self._ended = True
-        await agents.write_status(self.id, statements, wanted=ending)
+        try:
+            await agents.write_status(self.id, statements, wanted=ending)
+        except asyncio.CancelledError:
+            agents.insist(*statements)
+            raise
 
 
 class RunnableAgents(Agents):

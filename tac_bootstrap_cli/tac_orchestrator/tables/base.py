@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import islice, permutations
@@ -96,6 +97,12 @@ class Table(Generic[M]):
     def write(self, statement: Statement) -> Awaitable[Sequence[Outcome]]:
         """Hands it over at once; what it returns can be awaited for the commit."""
         return self._sink.write([statement])
+
+    def insist(self, *statements: Statement) -> None:
+        """Has them written although nobody waits any more. A caller that is cancelled takes back what has not had its turn yet;
+        what has had it is refused the second time, which nobody needs to hear."""
+        with suppress(OrchestratorError):
+            asyncio.ensure_future(self._write(*statements)).add_done_callback(_heard)
 
     def _new(self, **values: Any) -> M:
         """A checked row. Raises InvalidRecord."""
@@ -240,6 +247,11 @@ class Table(Generic[M]):
             return (_TIME if name in _TIMES else _NAME).validate_python(value)
         except ValidationError as error:
             raise invalid(self.kind, error, field=name) from None
+
+
+def _heard(write: asyncio.Future[Any]) -> None:
+    if not write.cancelled():
+        write.exception()
 
 
 def made(model: type[M], values: dict[str, Any]) -> M:

@@ -12,7 +12,7 @@ from tac_orchestrator.tables.base import Page, Sink, Table
 
 Group = Literal["model", "day", "agent_type", "session"]
 
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+_EVER = (datetime.min.replace(tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 
 
 class _Daily(Table[DailyUsage]):

@@ -199,6 +199,12 @@ async def test_usage_takes_any_time(db: Database, spent: None, at: datetime) -> 
     assert await db.usage.by("day", until=at) == (whole if at.year == 9999 else [])
 
 
+@pytest.mark.parametrize("group", ["model", "day", "agent_type", "session"])
+async def test_usage_of_all_times_has_any_day(db: Database, agent: Agent, new_prompt: NewPrompt, group: Any) -> None:
+    await new_prompt(agent, status="completed", cost_usd=1, created_at=datetime(1901, 2, 3, tzinfo=UTC))
+    assert [usage.cost_usd for usage in await db.usage.by(group)] == [Decimal(1)]
+
+
 async def test_usage_by_anything_else_is_refused(db: Database) -> None:
     with pytest.raises(InvalidRecord, match="model, day, agent_type, session"):
         await db.usage.by("planet")  # pyright: ignore[reportArgumentType]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Any, NamedTuple, NoReturn, ParamSpec, Self, TypeVar
 from urllib.parse import urlsplit
 
 from tac_orchestrator.engines.base import Engine, Outcome, RawRow, Statement
 from tac_orchestrator.engines.sqlite import SqliteEngine
-from tac_orchestrator.errors import DatabaseUnavailable, InvalidSetting, OrchestratorError
+from tac_orchestrator.errors import DatabaseUnavailable, InvalidRecord, InvalidSetting, OrchestratorError
 from tac_orchestrator.migrations import prepare
 from tac_orchestrator.models import AgentType, Lease
 from tac_orchestrator.redaction import redactor
@@ -183,6 +184,10 @@ class Database:
         """A decorator: each call of the function is a run of the agent `name`. One that is called by another is its child."""
 
         def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+            if is_unfinished(function):
+                hint = "In a generator, use `async with db.agents.run(…)`."
+                raise InvalidRecord("agent", "it works after it has returned", field="function", value=function, hint=hint)
+
             @wraps(function)
             async def call(*args: P.args, **kwargs: P.kwargs) -> T:
                 register = self.orchestrator_agents.register(name, agent_type=agent_type)
@@ -213,6 +218,9 @@ class Database:
     async def raw_connection(self) -> Any:
         """A connection of the driver's own, for SQL of your own. Close it before the store."""
         return await self._engine.raw_connection()
+
+    def __reduce__(self) -> NoReturn:
+        raise unsendable(self.target)
 
     async def _hold_lease(self) -> Lease:
         async with self._leasing:
@@ -247,6 +255,17 @@ class _Pending:
 
     def post(self, make: Callable[[], Statement]) -> None:
         self.statements.append(make())
+
+
+def unsendable(target: str) -> DatabaseUnavailable:
+    """What a store says that is to be pickled or copied."""
+    hint = "Send its path, or the id of a row, and open the store there."
+    return DatabaseUnavailable(target, "an open store cannot be sent to another process", hint=hint)
+
+
+def is_unfinished(function: Callable[..., Any]) -> bool:
+    """Whether what it does is yet to be done when it has returned, and it cannot be awaited."""
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 _POSTGRES = ("postgresql", "postgres")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tac_orchestrator import AlreadyExists, Database, InvalidRecord, NotFound, current_run
+from tac_orchestrator import AlreadyExists, Database, DatabaseUnavailable, InvalidRecord, NotFound, current_run
 from tac_orchestrator.blocking import open_database
 
 
@@ -138,6 +139,24 @@ def test_a_decorated_function_is_a_run_and_one_that_it_calls_its_child(sync: Any
     assert child.parent_agent_id == parent.id
 
 
+async def _later() -> None: ...
+
+
+def _bit_by_bit() -> Iterator[int]:
+    yield 1
+
+
+async def _bit_by_bit_later() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("function", [_later, _bit_by_bit, _bit_by_bit_later])
+def test_a_function_that_works_after_it_has_returned_is_no_run(sync: Any, function: Any) -> None:
+    with pytest.raises(InvalidRecord, match="after it has returned") as caught:
+        sync.recorded("builder")(function)
+    assert "`with db.agents.run(…)`" in caught.value.hint
+
+
 def test_several_threads_record_at_once(sync: Any) -> None:
     sync.orchestrator_agents.register("builder", agent_type="builder")
 
@@ -161,6 +180,49 @@ def test_leaving_the_block_ends_its_threads(path: Path) -> None:
     with open_database(path) as db:
         db.system_logs.create("api", "x")
     assert set(threading.enumerate()) - before == set()
+
+
+def test_a_store_that_has_been_closed_says_so(path: Path) -> None:
+    with open_database(path) as db:
+        db.orchestrator_agents.register("planner", agent_type="planner")
+        logs = db.system_logs
+        with db.agents.run("planner") as agent:
+            pass
+        unused = db.agents.run("planner")
+    for use in (lambda: db.agents, lambda: logs.create("api", "x"), lambda: agent.id, unused.__enter__):
+        with pytest.raises(DatabaseUnavailable, match="has been closed") as caught:
+            use()
+        assert caught.value.hint
+
+
+def test_a_store_is_not_sent_to_another_process(sync: Any) -> None:
+    for sent in (sync, sync._live, sync.agents):
+        with pytest.raises(DatabaseUnavailable, match="cannot be sent") as caught:
+            pickle.dumps(sent)
+        assert "open the store there" in caught.value.hint
+
+
+def test_after_a_fork_the_store_is_the_parent_s_and_nobody_waits_for_ever(path: Path) -> None:
+    done = program(
+        "import os, sys; from tac_orchestrator import DatabaseUnavailable, blocking\n"
+        "with blocking.open_database(sys.argv[1]) as db:\n"
+        "    db.orchestrator_agents.register('planner', agent_type='planner')\n"
+        "    with db.agents.run('planner') as agent:\n"
+        "        child = os.fork()\n"
+        "        if child == 0:\n"
+        "            try:\n"
+        "                agent.log('milestone', 'of the child')\n"
+        "            except DatabaseUnavailable as error:\n"
+        "                print(error.hint, flush=True)\n"
+        "        else:\n"
+        "            assert os.waitpid(child, 0)[1] == 0\n"
+        "            agent.log('milestone', 'of the parent')\n",
+        path,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("Open it again after the fork.\n", "", 0)
+    with open_database(path) as db:
+        assert [row.status for row in db.agents.list()] == ["completed"]
+        assert [row.message for row in db.agent_logs.list(log_type="milestone")] == ["of the parent"]
 
 
 def test_a_store_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:

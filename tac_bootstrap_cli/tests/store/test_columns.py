@@ -212,6 +212,22 @@ def test_times_sort_as_their_texts(at: datetime) -> None:
         assert codec.read_time(texts[0]) == at
 
 
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2026-01-02 03:00:00.000000", 3),
+        ("2026-01-02 03:00:00", 3),
+        ("2026-01-02T03:00:00Z", 3),
+        ("2026-01-02T03:00:00+02:00", 1),
+        ("2026-01-02", 0),
+        ("2026-01-02 03", 3),
+    ],
+)
+def test_times_are_read_as_anybody_writes_them(text: str, hour: int) -> None:
+    read = SqliteCodec().read_time(text)
+    assert (read, read.tzinfo) == (datetime(2026, 1, 2, hour, tzinfo=UTC), UTC)
+
+
 @given(st.integers(0, 10**15 - 1).map(lambda number: Decimal(number).scaleb(-8)))
 def test_money_keeps_eight_decimals(value: Decimal) -> None:
     codec = SqliteCodec()

@@ -28,13 +28,21 @@ class SqliteCodec:
 
     def read_time(self, value: Any) -> Any:
         try:
-            found = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            return value
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            found = datetime.fromisoformat(f"{value}+00:00")  # all that we have written ourselves is read in one go
+        except ValueError:
+            return _others_time(value)
+        return found if found.tzinfo is UTC else _others_time(value)
 
     def read_money(self, value: Any) -> Any:
         return Decimal(repr(round(value, 8))) if isinstance(value, (int, float)) else value
+
+
+def _others_time(value: Any) -> Any:
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return value
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _quoted(term: Term) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial, wraps
@@ -112,6 +113,8 @@ class Database:
 
         It is made on first use, unless `create` says otherwise. Nothing happens before the `async with` block begins.
         """
+        if not (target is None or isinstance(target, (str, Path))):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidSetting("target", target, _TARGETS)
         settings = Settings.from_environment()
         return cls(settings if target is None else settings.at(target), create=create, forgiving=forgiving)
 
@@ -173,8 +176,11 @@ class Database:
         Nothing is written, and nobody waits, before that. What the block reads is therefore what was there when it began, and
         is read where it is written, not from a replica: who decides by it what to write has to know it all.
         """
-        pending = _Pending()
-        yield Transaction(self._engine.undelayed, pending)
+        pending = _Pending(self.target)
+        try:
+            yield Transaction(self._engine.undelayed, pending)
+        finally:
+            pending.has_ended = True
         if pending.statements:
             await self._writer.write(pending.statements)
 
@@ -241,12 +247,16 @@ class Database:
 
 
 class _Pending:
-    """The statements of a transaction, until it ends."""
+    """The statements of a transaction, until it ends. Nobody would commit what came later."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: str) -> None:
         self.statements = list[Statement]()
+        self.has_ended = False
+        self._target = target
 
     async def write(self, statements: list[Statement]) -> Sequence[Outcome]:
+        if self.has_ended:
+            raise DatabaseUnavailable(self._target, "this transaction has ended", hint="Write within its block.")
         self.statements += statements
         return [Outcome() for _ in statements]
 
@@ -254,7 +264,10 @@ class _Pending:
         return self.write([statement])
 
     def post(self, make: Callable[[], Statement]) -> None:
-        self.statements.append(make())
+        if self.has_ended:
+            _LOG.warning("a log was refused: its transaction has ended")
+        else:
+            self.statements.append(make())
 
 
 def unsendable(target: str) -> DatabaseUnavailable:
@@ -269,6 +282,7 @@ def is_unfinished(function: Callable[..., Any]) -> bool:
 
 
 _POSTGRES = ("postgresql", "postgres")
+_TARGETS = "the path of a file, or the address of a database of PostgreSQL"
 
 
 def _without_secrets(address: str) -> str:
@@ -294,9 +308,16 @@ def _engine(settings: Settings) -> Engine:
             "a store is a file, or a database of PostgreSQL",
             hint="Set TAC_ORCHESTRATOR_DB to a path, or to postgresql://….",
         )
-    if settings.database == ":memory:":
+    if settings.database == ":memory:" or not _can_name_a_file(settings.database):
         raise InvalidSetting(DATABASE_VARIABLE, settings.database, "the path of a file")
     return SqliteEngine(Path(settings.database).expanduser(), settings)
+
+
+def _can_name_a_file(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _postgres(settings: Settings) -> Engine:

@@ -39,6 +39,17 @@ class OrchestratorError(Exception):
         return _remade, (type(self), self.args), vars(self)
 
 
+_SHOWN = 200
+"""Characters of a value that a message shows: it may be a whole document."""
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, (str, bytes)):
+        value = value[:_SHOWN]
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def _remade(kind: type[OrchestratorError], args: tuple[Any, ...]) -> OrchestratorError:
     return kind.__new__(kind, *args)
 
@@ -47,7 +58,7 @@ class NotFound(OrchestratorError, LookupError):
     """The row that was asked for does not exist."""
 
     def __init__(self, kind: str, key: object, *, hint: str = "") -> None:
-        super().__init__(f"There is no {kind} {key!r}.", hint=hint)
+        super().__init__(f"There is no {kind} {_brief(key)}.", hint=hint)
         self.kind = kind
         self.key = key
 
@@ -56,7 +67,7 @@ class AlreadyExists(OrchestratorError):
     """A row with this name or id exists."""
 
     def __init__(self, kind: str, key: object, *, hint: str = "") -> None:
-        super().__init__(f"There already is {kind} {key!r}.", hint=hint)
+        super().__init__(f"There already is {kind} {_brief(key)}.", hint=hint)
         self.kind = kind
         self.key = key
 
@@ -79,7 +90,7 @@ class InvalidSetting(OrchestratorError, ValueError):
     """An environment variable or option that makes no sense."""
 
     def __init__(self, name: str, value: object, expected: str) -> None:
-        super().__init__(f"{name} is {value!r}; it takes {expected}.")
+        super().__init__(f"{name} is {_brief(value)}; it takes {expected}.")
         self.name = name
         self.value = value
         self.expected = expected

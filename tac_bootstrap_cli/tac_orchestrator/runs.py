@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 
 from tac_orchestrator import pricing
 from tac_orchestrator.engines.base import Statement
-from tac_orchestrator.errors import InvalidTransition, NotFound, OrchestratorError
+from tac_orchestrator.errors import InvalidRecord, InvalidTransition, NotFound, OrchestratorError
 from tac_orchestrator.models import (
     JsonObject,
     Lease,
@@ -89,7 +89,8 @@ class Recorder:
         _LOG.warning("not recorded: %s", error)
 
     def text(self, text: str) -> str:
-        return storable(text) if self.forgiving else text
+        """What is no text is left to the check of its column."""
+        return storable(text) if self.forgiving and isinstance(text, str) else text  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
 class PromptRun:
@@ -162,6 +163,10 @@ class PromptRun:
     def _close(self, ending: Ending, **end: Any) -> None:
         if self._end is not None:
             self._recorder.take(InvalidTransition("prompt", self.id, current=self._end[0], wanted=ending))
+            return
+        if self._planned is None and self._create is not None:
+            hint = "Use `async with agent.prompt(…) as prompt:`, and answer in it."
+            self._recorder.take(InvalidRecord("prompt", "its block has not begun", hint=hint))
             return
         latency_ms = round((time.perf_counter() - self._began) * 1000)
         prompts = self._recorder.prompts

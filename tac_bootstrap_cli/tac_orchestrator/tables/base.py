@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import islice, permutations
 from operator import attrgetter
+from types import NoneType
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,7 @@ MAX_PAGE = 100_000
 COMMON = frozenset(("completed", "INFO", "milestone", "tool_call", "adw", "followup"))
 
 _UUID_LENGTH = 36
+_KEYS = (str, int, float, bytes, UUID, NoneType)
 
 PIECE = 512
 """Rows that are written or deleted in one commit where there are many."""
@@ -159,7 +161,11 @@ class Table(Generic[M]):
         return self._statement(query, {**values, "id": self._key(key)}, missing=partial(NotFound, self.kind, key))
 
     def _key(self, key: Any, column: str = "id") -> Any:
-        """As it is kept: a UUID in lower case, a name as it was given. An id that is no UUID may have come in by plain SQL."""
+        """As it is kept: a UUID in lower case, a name as it was given. An id that is no UUID may have come in by plain SQL.
+        Raises InvalidRecord for what can be none, a whole row for example."""
+        if not isinstance(key, _KEYS):
+            reason = f"it takes an id, not something of the type {type(key).__name__}"
+            raise InvalidRecord(self.kind, reason, field=column, value=key, hint="The id of a row is `row.id`.")
         if column not in self._columns.ids:
             return key
         return str(key).lower() if isinstance(key, UUID) or (isinstance(key, str) and len(key) == _UUID_LENGTH) else key

@@ -43,6 +43,7 @@ class Changes(Table[Change]):
 
         Each change tells the position behind itself. Raises NotFound if what followed this one is no longer kept.
         """
+        self._check_limit(limit)
         at = self._parsed(position)
         ends = await self._ends()
         found = list[Change]()
@@ -106,7 +107,7 @@ class Changes(Table[Change]):
         return all(sequence in self._queries for sequence in _SEQUENCES)
 
     def _parsed(self, position: str) -> _Position:
-        parts = position.split(".")
+        parts = position.split(".") if isinstance(position, str) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
         if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
             raise InvalidRecord(self.kind, "a position reads like 12.345.6", field="position", value=position)
         return _Position(*map(int, parts))

@@ -40,9 +40,10 @@ class Logs(Table[L]):
 
     async def delete_older(self, until: datetime) -> int:
         """Those made before this time, in pieces beside which others can write. Returns how many there were."""
+        values = {"until": self._checked_filter("until", until), "limit": PIECE}
         count = 0
         while True:
-            outcomes = await self._write(self._statement("delete_older", {"until": until, "limit": PIECE}))
+            outcomes = await self._write(self._statement("delete_older", values))
             count += outcomes[0].changed
             if outcomes[0].changed < PIECE:
                 return count

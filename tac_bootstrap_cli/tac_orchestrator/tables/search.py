@@ -109,6 +109,8 @@ def _is_beginning(term: Term) -> bool:
 
 def terms(words: str) -> Terms:
     """What people type. Raises InvalidRecord if there is no word to look for."""
+    if not isinstance(words, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRecord("search", "it takes a text", field="words", value=words)
     wanted, unwanted = list[Term | Literal["OR"]](), list[Term]()
     for found in _TERM.finditer(words.replace("\0", " ")):
         text = found["phrase"] if found["phrase"] is not None else found["word"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from tac_orchestrator.engines.base import Engine
+from tac_orchestrator.errors import InvalidRecord
 from tac_orchestrator.models import AgentNode, Session, SessionStatus
 from tac_orchestrator.tables.base import Page, Sink, Table
 
@@ -39,6 +40,8 @@ class Sessions(Table[Session]):
     async def matching(self, prefix: str, *, limit: int = 2) -> Page[str]:
         """The ids of the sessions that begin so; the newest first."""
         self._check_limit(limit)
+        if not isinstance(prefix, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRecord(self.kind, "it takes a text", field="prefix", value=prefix)
         values = {"first": prefix, "last": prefix + chr(sys.maxunicode), "limit": limit}
         return [raw["session_id"] for raw in await self._fetch(self._queries["matching"], **values)]
 

@@ -69,7 +69,7 @@ class Writing(NamedTuple):
 
 
 class Database:
-    """The store of one project. Use it in an `async with` block, in one event loop.
+    """The store of one project. Use it in an `async with` block, in one event loop; it may be entered again after its end.
 
     `forgiving` is for programs to which their work matters more than its record: whatever a run or a request writes, no error
     of the store reaches them. Reading raises in any case.
@@ -143,6 +143,7 @@ class Database:
         """What entering the block does. Raises SchemaError and DatabaseUnavailable, unless the store is forgiving."""
         try:
             await asyncio.to_thread(prepare, self._engine, create=self._create)
+            self._writer.open()
         except OrchestratorError as error:
             if not self._forgiving:
                 raise
@@ -151,11 +152,12 @@ class Database:
         return self
 
     async def close(self) -> None:
-        """Commit what was posted, and let go of the file. Safe to call twice."""
+        """Commit what was posted, and let go of the file. Safe to call twice; `connect` opens it again."""
         if self._writer.has_written:
             await self._say_goodbye()
         await self._engine.close()
         await self._writer.close()  # last, so that SQLite tidies up behind the writer
+        self._lease, self._leasing = None, asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return await self.connect()

@@ -87,6 +87,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refusal: OrchestratorError | None = None
+        self._is_of_parent = False
         self._waiting_posts = 0
         self._gathering: _Posts | None = None  # in the queue, and more may still join them
         self._rest: list[_Request] = []  # the second half of a round
@@ -140,6 +141,11 @@ class Writer:
         """Returns once everything that was handed over before is committed."""
         if self._thread is not None:
             await self.write([])
+
+    def open(self) -> None:
+        """Take writes again, after `close` or `refuse`."""
+        if self._refusal is not None and not self._is_of_parent:
+            self._refusal = self._pulse = None
 
     def refuse(self, reason: OrchestratorError) -> None:
         """Take nothing any more; `write` raises this."""
@@ -197,7 +203,9 @@ class Writer:
             if gathered and self._thread is None and self._refusal is None:
                 self._start()
             thread, self._thread = self._thread, None
-            self._refusal = DatabaseUnavailable(self._engine.target, "this store has been closed")
+            if not self._is_of_parent:
+                hint = "Use it in its block, or enter that again."
+                self._refusal = DatabaseUnavailable(self._engine.target, "this store has been closed", hint=hint)
             if thread is not None:
                 self._queue.put([*gathered, _Request([], stops=True)])
         return thread
@@ -328,6 +336,7 @@ class Writer:
         """After a fork the child has neither our thread nor a right to our connections."""
         self._lock = threading.RLock()
         self._thread = None
+        self._is_of_parent = True
         self._engine.forget_parent()
         self._refusal = DatabaseUnavailable(
             self._engine.target, "this store was opened by the parent process", hint="Open it again after the fork."

@@ -62,6 +62,59 @@ def test_what_was_posted_is_stored_when_the_interpreter_ends_without_closing(pat
     assert messages(path) == [f"{number}" for number in range(500)]
 
 
+def test_a_store_may_be_entered_again_in_whatever_loop(path: Path) -> None:
+    """Programs keep one for all their life, and enter it in each run of a loop: notebooks, servers in their tests."""
+    db = Database.open(path)
+
+    async def work(number: int) -> None:
+        async with db:
+            agent = await make_agent(db, f"kind {number}")
+            await asyncio.gather(*(log(db, agent, f"{number}") for _ in range(20)))
+            async with db.agents.run(f"kind {number}", session_id=f"session {number}"):
+                assert await db.agents.close_lost() == []
+                await asyncio.gather(*(db.agents.list() for _ in range(20)))
+        with pytest.raises(DatabaseUnavailable, match="closed") as caught:
+            await log(db, agent, "too late")
+        assert "enter that again" in caught.value.hint
+
+    for number in range(3):
+        asyncio.run(work(number))
+    assert sorted(set(messages(path))) == ["0", "1", "2"]
+    assert len(threading.enumerate()) == 1
+
+
+def test_one_loop_after_another_may_wait_for_reads(path: Path) -> None:
+    db = Database.open(path)
+
+    async def read() -> None:
+        await db.connect()
+        assert await asyncio.gather(*(db.agents.list() for _ in range(20))) == [[]] * 20
+
+    asyncio.run(read())
+    asyncio.run(read())
+    asyncio.run(db.close())
+
+
+def test_a_forgiving_store_that_could_not_be_opened_may_be_entered_again(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 1000)
+    db = Database.open(path, forgiving=True)
+
+    async def work() -> None:
+        async with db, db.agents.run("planner"):
+            pass
+
+    async def work_again() -> None:
+        async with db:
+            await db.orchestrator_agents.register("planner", agent_type="planner")
+            async with db.agents.run("planner"):
+                pass
+            assert [agent.status for agent in await db.agents.list()] == ["completed"]
+
+    asyncio.run(work())
+    path.unlink()
+    asyncio.run(work_again())
+
+
 FORKING = """
 import asyncio, os, sys
 from tac_orchestrator import Database, DatabaseUnavailable
@@ -76,6 +129,13 @@ async def use(db, agent):
             print(error.hint, flush=True)
     await db.close()
 
+async def enter_again(db):
+    async with db:
+        try:
+            await db.system_logs.create("api", "of the child")
+        except DatabaseUnavailable as error:
+            print(error.hint, flush=True)
+
 async def own(path, agent):
     async with Database.open(path) as db:
         await db.agent_logs.create(agent.id, "milestone", "of the child's own store")
@@ -88,6 +148,7 @@ async def main(path):
         if child == 0:
             asyncio.events._set_running_loop(None)
             asyncio.run(use(db, agent))
+            asyncio.run(enter_again(db))
             asyncio.run(own(path, agent))
             os._exit(0)
         await db.agent_logs.create(agent.id, "milestone", "of the parent, meanwhile")
@@ -99,7 +160,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 def test_after_a_fork_the_store_is_the_parent_s(path: Path) -> None:
-    assert run_python(FORKING, path) == "Open it again after the fork.\n" * 2
+    assert run_python(FORKING, path) == "Open it again after the fork.\n" * 3
     assert sorted(messages(path)) == ["of the child's own store", "of the parent", "of the parent, meanwhile"]
 
 

@@ -31,6 +31,7 @@ class Readers:
         self._path = path
         self._settings = settings
         self._free: list[aiosqlite.Connection] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._places = asyncio.Semaphore(_CONNECTIONS)
         self._watcher: aiosqlite.Connection | None = None
         self._process_id = os.getpid()
@@ -85,6 +86,7 @@ class Readers:
     async def _connection(self) -> AsyncGenerator[aiosqlite.Connection]:
         """A connection for one query. A query whose caller goes away is interrupted."""
         self._refuse_child()
+        self._come_to_this_loop()
         async with self._places:
             connection = None
             try:
@@ -99,6 +101,12 @@ class Readers:
             finally:
                 if connection is not None:
                     self._free.append(connection)
+
+    def _come_to_this_loop(self) -> None:
+        """Connections may be used in one loop after another; who waits for a place waits in one."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._places = loop, asyncio.Semaphore(_CONNECTIONS)
 
     def _refuse_child(self) -> None:
         if os.getpid() != self._process_id:

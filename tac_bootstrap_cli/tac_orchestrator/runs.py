@@ -49,18 +49,24 @@ _TRACEBACK_FRAMES = 20
 
 def current_run() -> AgentRun | None:
     """The innermost run whose block this code is in."""
-    return _CURRENT.get()
+    run = _CURRENT.get()
+    while run is not None and run.was_left_elsewhere:
+        run = run.outer
+    return run
 
 
 @contextmanager
 def inside(agent: AgentRun) -> Generator[None]:
     """Code in this block is in the block of that run."""
-    outer = _CURRENT.set(agent)
+    token = _CURRENT.set(agent)
     try:
         yield
     finally:
-        with suppress(ValueError):  # the block is left in another task than it was entered in, which was never inside
-            _CURRENT.reset(outer)
+        try:
+            _CURRENT.reset(token)
+        except ValueError:  # in another task than it was entered in, as the loop ends a generator that is not read to its end
+            agent.was_left_elsewhere = True
+            agent.outer = token.old_value if isinstance(token.old_value, AgentRun) else None
 
 
 @dataclass(slots=True)
@@ -212,6 +218,8 @@ class AgentRun:
     def __init__(self, recorder: Recorder, id: str, session_id: str) -> None:
         self.id = id
         self.session_id = session_id
+        self.was_left_elsewhere = False
+        self.outer: AgentRun | None = None
         self._recorder = recorder
         self._ended = False
 
@@ -410,7 +418,7 @@ async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]
     try:
         recorded = await recorder.attempt(begin)
     except asyncio.CancelledError as error:  # what was handed over will be stored all the same
-        await _while_raising(agent.leave(error))
+        await _while_raising(_leave_if_known(agent, error))
         raise
     try:
         with inside(agent):
@@ -421,6 +429,12 @@ async def _recording(recorder: Recorder, agent: AgentRun, begin: Awaitable[None]
         raise
     if recorded:
         await recorder.attempt(agent.leave(None))
+
+
+async def _leave_if_known(agent: AgentRun, error: BaseException) -> None:
+    """What was cancelled before it was handed over has no end."""
+    with suppress(NotFound):
+        await agent.leave(error)
 
 
 async def _kind_id(recorder: Recorder, kind: OrchestratorAgent | str) -> str:

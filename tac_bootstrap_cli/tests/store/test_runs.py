@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from tac_orchestrator import (
@@ -125,27 +124,6 @@ async def test_a_run_that_is_cancelled_while_it_begins_does_not_run_for_ever(
         await asyncio.wait([task])
     assert task.cancelled()
     assert [agent.status for agent in await db.agents.list(session_id="cancelled")] == ["cancelled"]
-
-
-@pytest.mark.parametrize("is_answered", [False, True])
-async def test_an_end_whose_task_is_cancelled_again_and_again_is_stored(
-    db: Database, builder: OrchestratorAgent, path: Path, is_answered: bool
-) -> None:
-    """What a cancel scope of anyio does, and with it a server whose client has gone."""
-    with connected(path) as other, anyio.CancelScope() as scope:
-        async with db.agents.run(builder) as run, run.prompt("adw", text="x") as prompt:
-            other.execute("BEGIN IMMEDIATE")  # until the connection is closed
-            db.agent_logs.log_soon(run.id, "milestone", "in its turn, while all others wait")
-            await asyncio.to_thread(wait_for_a_turn, path)
-            if is_answered:
-                prompt.answer("Done.")
-            scope.cancel()
-            if not is_answered:
-                await for_ever()
-    await db.flush()
-    assert (await db.prompts.get(prompt.id)).status == ("completed" if is_answered else "cancelled")
-    assert (await db.agents.get(run.id)).status == "cancelled"
-    assert [log.message for log in await logs_of(db, run.id) if log.log_type != "milestone"] == ["executing → cancelled"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,7 @@ Record = dict[str, Any]
 _LOG = logging.getLogger("tac_orchestrator")
 _JSON_TEXT = ("capabilities", "context", "config")
 _TIMES = ("started_at", "completed_at", "created_at", "updated_at")
+_LONGEST_DAYS = 700_000  # before that there is no time
 _COUNTS = ("latency_ms", "tokens_input", "tokens_output")
 
 __all__ = ["DatabaseManager", "Record"]
@@ -239,9 +240,11 @@ class DatabaseManager:
 
     async def cleanup_old_logs(self, days: int = 30) -> int:
         """Deletes the logs of agents that are older. Returns how many there were."""
-        if days < 0:
+        wanted = _as_number("days", days)
+        if wanted < 0:
             raise InvalidRecord("agent_log", "it takes 0 or more", field="days", value=days)
-        return await (await self._writing()).agent_logs.delete_older(datetime.now(UTC) - timedelta(days=days))
+        since = timedelta(days=min(wanted, _LONGEST_DAYS))
+        return await (await self._writing()).agent_logs.delete_older(datetime.now(UTC) - since)
 
     async def create_system_log(self, log_level: str, component: str, message: str, details: Record | None = None) -> int:
         """Returns the number that the log gets."""
@@ -291,6 +294,7 @@ async def _rows(page: Callable[..., Awaitable[Page[Any]]], limit: int | None = N
     """All rows, or so many, however many pages they fill. A filter without a value is none, and neither is a limit below 0."""
     wanted = {name: value for name, value in filters.items() if value}
     rows: Page[Any] = []
+    limit = None if limit is None else int(_as_number("limit", limit))
     while limit is None or limit < 0 or len(rows) < limit:
         size = MAX_PAGE if limit is None or limit < 0 else min(MAX_PAGE, limit - len(rows))
         more = await page(**wanted, limit=size, **({"before": rows[-1].id} if rows else {}))
@@ -321,6 +325,17 @@ def _as_time(name: str, value: Any) -> Any:
     except ValueError as error:
         raise InvalidRecord("time", f"this is not ISO 8601: {error}", field=name, value=value) from None
     return time.replace(tzinfo=UTC) if isinstance(time, datetime) and time.tzinfo is None else time
+
+
+def _as_number(name: str, value: Any) -> float:
+    """Scripts may have it as text, from their command line."""
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) else nan
+    except (ValueError, OverflowError):
+        number = nan
+    if not isfinite(number):
+        raise InvalidRecord("agent_log", "it takes a number", field=name, value=value)
+    return number
 
 
 def _as_money(value: Any) -> Decimal | None:

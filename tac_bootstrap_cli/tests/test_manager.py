@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,8 +184,25 @@ async def test_old_logs_are_deleted_and_counted(flat: DatabaseManager, agent: st
     await flat.create_agent_log(agent, "INFO", "milestone", "new")
     assert await flat.cleanup_old_logs(days=30) == 3
     assert [row["message"] for row in await flat.get_agent_logs(agent)] == ["new"]
+    assert await flat.cleanup_old_logs(10**9) == 0
+
+
+@pytest.mark.parametrize("number", [b"3", ["3"], {}, "three", math.nan, math.inf, "nan", 10**400, datetime(2026, 3, 1)])
+async def test_what_is_no_number_is_refused(flat: DatabaseManager, agent: str, number: Any) -> None:
+    for verb, field in ((flat.cleanup_old_logs, "days"), (flat.list_recent_agent_logs, "limit")):
+        with pytest.raises(InvalidRecord) as caught:
+            await verb(number)
+        assert caught.value.field == field
     with pytest.raises(InvalidRecord):
         await flat.cleanup_old_logs(-1)
+
+
+async def test_a_number_may_be_a_text_as_it_comes_from_a_command_line(flat: DatabaseManager, agent: str) -> None:
+    for message in ("first", "second"):
+        await flat.create_agent_log(agent, "INFO", "milestone", message)
+    text: Any = "1"
+    assert [row["message"] for row in await flat.list_recent_agent_logs(text)] == ["second"]
+    assert await flat.cleanup_old_logs(text) == 0
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 4, 7, 8, 100, -1])

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tac_orchestrator.cli import times
 from tac_orchestrator.cli.harmless import visible
 
-Kind = Literal["text", "id", "state", "level", "ago", "clock", "span", "count", "tokens", "money"]
+Kind = Literal["text", "excerpt", "id", "state", "level", "ago", "clock", "span", "count", "tokens", "money"]
 
 NOTHING = "-"
 """Stands for a value that is not known, so that no column of a line is empty."""

@@ -163,15 +163,18 @@ class _Layout:
         return used - self._screen.width
 
     def _cut_down(self, excess: int) -> bool:
-        """Take what is too much from the columns that can be cut, the widest first. False if they cannot give enough."""
-        room = {place: self._widths[place] - column.least for place, column in self._shown if column.least is not None}
-        if sum(given for given in room.values() if given > 0) < excess:
-            return False
-        for place in sorted(room, key=lambda place: -room[place]):
-            taken = min(max(room[place], 0), excess)
-            self._widths[place] -= taken
-            excess -= taken
-        return True
+        """Take what is too much from the columns that can be cut: the widest become as narrow as the next, and so on. False if
+        they cannot give enough."""
+        least = {place: column.least for place, column in self._shown if column.least is not None}
+        for widest in range(max((self._widths[place] for place in least), default=0), -1, -1):
+            cut = {place: min(self._widths[place], max(widest, low)) for place, low in least.items()}
+            given = sum(self._widths[place] - width for place, width in cut.items())
+            if given >= excess:
+                last = max(place for place, width in cut.items() if width < self._widths[place])
+                self._widths.update(cut)
+                self._widths[last] += given - excess
+                return True
+        return False
 
 
 def print_json(value: Any) -> None:
@@ -212,7 +215,7 @@ def _json_value(value: Any) -> Any:
 
 def _fitted(text: str, width: int, column: Column, *, is_last: bool) -> str:
     if cell_len(text) > width:
-        return _cut(text, width)
+        return _cut(_from_mark(text, width) if column.kind == "excerpt" else text, width)
     if column.kind in NUMBERS:
         return text if text.isascii() and len(text) == width else " " * (width - cell_len(text)) + text
     return text if is_last else text + " " * (width - cell_len(text))
@@ -225,6 +228,12 @@ def padded(text: str, width: int) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
+
+
+def _from_mark(text: str, width: int) -> str:
+    """The same, without so much of its beginning that the first word which was found would be out of sight."""
+    start, end = text.find("⟦"), text.find("⟧")
+    return text if cell_len(text[: end + 1]) < width else f"…{text[max(start - width // 4, 0) :]}"
 
 
 def _can_encode(encoding: str) -> bool:

@@ -20,7 +20,7 @@ _COLUMNS = (
     Column("ID", "id"),
     Column("WHEN", "ago"),
     Column("SESSION", least=10, spare=1),
-    Column("EXCERPT", least=30),
+    Column("EXCERPT", "excerpt", least=30),
 )
 
 

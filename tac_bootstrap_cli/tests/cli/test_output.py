@@ -84,6 +84,15 @@ def test_a_terminal_gets_lines_that_fit(call: Caller, store: Path | str, argumen
     assert max(map(len, table.splitlines())) <= columns
 
 
+def test_two_long_columns_share_the_room(call: Caller, target: Path | str) -> None:
+    asyncio.run(_log(target, "long " * 100, session_id="s" * 100))
+
+    header, line = call("search", "long", columns=160).plain.splitlines()
+
+    session, excerpt = line[header.index("SESSION") :].split("  ", 1)
+    assert abs(len(session) - len(excerpt)) <= 1
+
+
 def test_a_terminal_gets_colors_unless_it_says_no(call: Caller, store: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[31mfailed" in call("sessions", columns=100).out
     assert "\x1b" not in call("sessions").out
@@ -107,9 +116,9 @@ def test_a_pipe_gets_whole_lines_without_drawings(call: Caller, target: Path | s
     assert not re.search(r"[─-╿…]", call("show", "session").out)
 
 
-async def _log(target: Path | str, *messages: str) -> None:
+async def _log(target: Path | str, *messages: str, session_id: str = "session") -> None:
     async with Database.open(target) as db:
-        agent = await make_agent(db)
+        agent = await make_agent(db, session_id=session_id)
         await db.agent_logs.create_many(
             {"agent_id": agent.id, "log_type": "milestone", "message": message} for message in messages
         )

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tac_orchestrator import Database
 from tac_orchestrator.testing import make_agent
 
@@ -32,6 +34,16 @@ def test_what_was_found_is_marked_for_people_and_whole_for_pipes(call: Caller, s
     assert "⟦parser⟧" in call("search", "parser", "--json").json[-1]["excerpt"]
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_what_was_found_is_in_sight_however_narrow_the_terminal(call: Caller, target: Path | str, columns: int) -> None:
+    asyncio.run(_log(target, 1, before=f"{'=' * 90} short test summary info of the "))
+
+    out = call("search", "word", columns=columns).plain
+
+    assert "⟦word⟧ 0" in out
+    assert max(map(len, out.splitlines())) <= columns
+
+
 def test_an_index_that_has_to_catch_up_says_so(call: Caller, target: Path | str) -> None:
     asyncio.run(_log(target, 6000))
 
@@ -42,9 +54,9 @@ def test_an_index_that_has_to_catch_up_says_so(call: Caller, target: Path | str)
     assert first.out == second.out != ""
 
 
-async def _log(target: Path | str, count: int) -> None:
+async def _log(target: Path | str, count: int, before: str = "") -> None:
     async with Database.open(target) as db:
         agent = await make_agent(db)
         await db.agent_logs.create_many(
-            {"agent_id": agent.id, "log_type": "milestone", "message": f"word {number}"} for number in range(count)
+            {"agent_id": agent.id, "log_type": "milestone", "message": f"{before}word {number}"} for number in range(count)
         )

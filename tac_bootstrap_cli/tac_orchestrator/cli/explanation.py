@@ -158,7 +158,7 @@ def _total(told: Explanation) -> Line:
         _sum(one.tokens_output for one in requests),
     )
     missing = f"without {told.unpriced_count} of unknown cost" if told.unpriced_count else ""
-    return Line(("total", "", "", *counts, told.cost_usd, "", missing), strong=True)
+    return Line(("", "", "total", *counts, told.cost_usd, "", missing), strong=True)
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

@@ -80,6 +80,14 @@ def test_each_request_is_explained(call: Caller, store: Path | str) -> None:
     assert unknown.endswith("has no price for model 'of nobody'")
 
 
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_total_says_what_it_is_on_any_terminal(call: Caller, store: Path | str, columns: int) -> None:
+    total = call("cost", "--explain", "issue-42", columns=columns).plain.splitlines()[-1]
+
+    assert total.split()[0] == "total"
+    assert "$0.3245" in total
+
+
 def test_tokens_of_the_cache_are_told_apart(call: Caller, target: Path | str) -> None:
     asyncio.run(_use_the_cache(target))
 

@@ -12,7 +12,7 @@ from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.lookup import Names
 from tac_orchestrator.cli.options import command
-from tac_orchestrator.cli.output import Column, Line, Screen, print_json
+from tac_orchestrator.cli.output import Column, Line, Screen, print_json, short_ids
 from tac_orchestrator.cli.store import close_lost, is_there, take_in_hooks
 from tac_orchestrator.database import Database
 from tac_orchestrator.models import Agent, Usage, WorkingStatus
@@ -104,8 +104,13 @@ def _show(screen: Screen, path: str, found: dict[str, Any]) -> None:
         Column("STATUS", "state", spare=1),
         Column("STARTED", "ago"),
     ]
-    order = ("name", "id", "session_id", "status", "started_at")
-    screen.table(columns, [Line([agent[key] for key in order]) for agent in found["running"]])
+    ids = [agent["id"] for agent in found["running"]]
+    shown = short_ids(ids) if screen.is_terminal else ids
+    order = ("session_id", "status", "started_at")
+    lines = [
+        Line([agent["name"], id, *(agent[key] for key in order)]) for agent, id in zip(found["running"], shown, strict=True)
+    ]
+    screen.table(columns, lines)
 
 
 def _fields(path: str, found: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

@@ -66,7 +66,7 @@ def test_running_agents_and_secrets_are_shown(call: Caller, target: Path | str) 
     asyncio.run(_begin(target))
 
     found = call("status", "--json").json
-    people = call("status").out
+    people, on_terminal = call("status").out, call("status", columns=80).plain
 
     assert [(agent["name"], agent["session_id"], agent["status"]) for agent in found["running"]] == [
         ("tester", "issue-7", "executing")
@@ -77,6 +77,7 @@ def test_running_agents_and_secrets_are_shown(call: Caller, target: Path | str) 
     assert ["Redacted", "1", "secret", "(1", "github_token)"] in lines
     assert ["Today", "1", "session,", "no", "known", "cost"] in lines
     assert lines[-1][:4] == ["tester", found["running"][0]["id"], "issue-7", "executing"]
+    assert on_terminal.splitlines()[-1].split()[:3] == ["tester", found["running"][0]["id"][:13], "issue-7"]
 
 
 async def _begin(target: Path | str) -> None:

@@ -115,6 +115,33 @@ def test_a_forgiving_store_that_could_not_be_opened_may_be_entered_again(path: P
     asyncio.run(work_again())
 
 
+@pytest.mark.parametrize("then", ["nothing", "another file"])
+def test_what_would_go_into_a_file_that_has_been_removed_is_refused(path: Path, then: str) -> None:
+    """Whoever clears a store away while a server has it open would not find what that records from then on."""
+    db = Database.open(path)
+
+    async def record() -> None:
+        async with db:
+            agent = await make_agent(db)
+            await log(db, agent, "before")
+            for file in (path, *(path.with_name(f"{path.name}-{side}") for side in ("wal", "shm", "lock"))):
+                file.unlink()
+            if then == "another file":
+                async with Database.open(path):
+                    pass
+            with pytest.raises(DatabaseUnavailable, match="removed, moved or replaced") as caught:
+                await log(db, agent, "lost")
+            assert "Open the store again" in caught.value.hint
+
+    async def go_on() -> None:
+        async with db:
+            await log(db, await make_agent(db), "after")
+
+    asyncio.run(record())
+    asyncio.run(go_on())
+    assert messages(path) == ["after"]
+
+
 FORKING = """
 import asyncio, os, sys
 from tac_orchestrator import Database, DatabaseUnavailable

@@ -24,7 +24,7 @@ from tac_orchestrator.engines.sqlite.library import sqlite
 from tac_orchestrator.engines.sqlite.readers import Readers, connect
 from tac_orchestrator.engines.sqlite.turns import Turns
 from tac_orchestrator.engines.sqlite.values import SqliteCodec
-from tac_orchestrator.errors import DatabaseBusy, OrchestratorError, SchemaDrift
+from tac_orchestrator.errors import DatabaseUnavailable, OrchestratorError, SchemaDrift
 from tac_orchestrator.queries import Query, queries
 from tac_orchestrator.schema import Migration, migrations, whole_schema
 from tac_orchestrator.settings import Settings
@@ -47,6 +47,7 @@ class SqliteEngine:
         self._settings = settings
         self._turns = Turns(self.path, settings.busy_timeout_s)
         self._writer: sqlite.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._readers = Readers(self.path, settings)
 
     @property
@@ -112,10 +113,13 @@ class SqliteEngine:
             try:
                 if self._writer is None:
                     self._writer = open_writer(self.path, self._settings)
+                    self._file = files.identity(self.path)
+                elif files.identity(self.path) != self._file:  # whoever looks for these rows would not find them
+                    raise DatabaseUnavailable(self.target, "its file has been removed, moved or replaced meanwhile", hint=_GONE)
                 commit(self._writer, units, self.target, meanwhile)
             finally:
                 self._turns.end()
-        except (DatabaseBusy, sqlite.Error, OSError) as error:
+        except (OrchestratorError, sqlite.Error, OSError) as error:
             reason = error if isinstance(error, OrchestratorError) else translated(error, self.target)
             for unit in units:
                 unit.error = reason
@@ -221,4 +225,5 @@ class SqliteEngine:
             )
 
 
+_GONE = "Open the store again. What was written before went with the old file."
 _OTHER_FILE = "Set TAC_ORCHESTRATOR_DB to another file; this one was not touched."

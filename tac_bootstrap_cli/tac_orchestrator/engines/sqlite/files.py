@@ -45,6 +45,12 @@ def status_of(file: Path) -> os.stat_result | None:
         return None
 
 
+def identity(file: Path) -> tuple[int, int] | None:
+    """What another file of this name would not have, as long as this one is open; None if there is none."""
+    status = status_of(file)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
 def size_of(*files: Path) -> int:
     """The bytes of those that are there."""
     return sum(status.st_size for status in map(status_of, files) if status is not None)

@@ -11,8 +11,8 @@ from tac_orchestrator.schema import project_files
 
 MODULES = ("adw_database.py", "orch_database_models.py")
 
-IGNORED = ("adws/schema/*.db", "adws/schema/*.db-*", "adws/schema/*.db.partial*")
-"""The store, what SQLite keeps beside it, and copies that were not finished."""
+IGNORED = ("adws/schema/*.db", "adws/schema/*.db-*", "adws/schema/*.db.partial*", "adws/schema/backups/")
+"""The store, what SQLite keeps beside it, copies that were not finished, and backups."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def ignored_by_git(store: Path) -> Finding | None:
 def _judged(store: Path, files: list[str], ignored: set[str]) -> Finding:
     exposed = [file for file in files if file not in ignored]
     if exposed:
-        names = ", ".join(Path(file).name for file in exposed)
+        names = ", ".join(str(Path(file).relative_to(store.parent)) for file in exposed)
         is_default = store == project_root(store.parent) / DEFAULT_DATABASE
         remedy = "`tac-orch init` adds them to .gitignore." if is_default else f"Add {store.name}* and backups/ to .gitignore."
         return Finding("gitignore", "warning", f"git would take {names}", remedy)

@@ -61,6 +61,16 @@ def test_git_leaves_the_store_alone(call: Caller, project: Path) -> None:
     assert sorted(told.split()[1::2]) == [".gitignore", *(f"adws/adw_modules/{name}" for name in MODULES)]
 
 
+def test_the_doctor_is_content_with_what_git_leaves_alone(call: Caller, project: Path) -> None:
+    subprocess.run(["git", "init", "-q"], check=True)
+    (project / "adws/schema").mkdir(parents=True)
+
+    before, _, after = call("doctor").out, call("init"), call("doctor").out
+
+    assert "git would take orchestrator.db, orchestrator.db-wal, orchestrator.db-shm, backups/orchestrator.db\n" in before
+    assert "ok       gitignore        git leaves the store alone" in after
+
+
 def test_what_git_ignored_before_is_kept(call: Caller, project: Path) -> None:
     (project / ".gitignore").write_bytes(b"*.pyc\r\nbuild")
 

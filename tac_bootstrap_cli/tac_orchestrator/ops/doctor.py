@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import shlex
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -144,7 +146,7 @@ def _of_surroundings(store: Path, is_file: bool) -> list[Finding]:
 
 
 def _backups(store: Path) -> Finding:
-    remedy = "`tac-orch backup`, best every day: `0 3 * * * tac-orch backup`"
+    remedy = f"`tac-orch backup`, best every day, by this line of a crontab: `{_nightly(store)}`"
     found = backups_of(store)
     if not found:
         state = "warning" if store.is_file() else "ok"
@@ -154,3 +156,10 @@ def _backups(store: Path) -> Finding:
     if age > _OLD_BACKUP:
         return Finding("backups", "warning", message, remedy)
     return Finding("backups", "ok", message)
+
+
+def _nightly(store: Path) -> str:
+    """Of a crontab, which knows neither the folder nor the programs of who writes it."""
+    program = Path(sys.executable).with_name("tac-orch")
+    command = [str(program) if program.exists() else program.name, "backup", "--db", str(store.absolute())]
+    return f"0 3 * * * {shlex.join(command)}".replace("%", r"\%")

@@ -172,4 +172,4 @@ class DatabaseReadOnly(DatabaseUnavailable):
 class DatabaseCorrupt(DatabaseUnavailable):
     """The file is damaged."""
 
-    hint = "Restore the newest backup: `tac-orch restore BACKUP`. Keep the damaged file for a closer look."
+    hint = "Restore the newest backup: `tac-orch restore BACKUP --replace` keeps the damaged file beside it for a closer look."

@@ -57,6 +57,18 @@ def test_a_store_is_replaced_only_on_request_and_kept(call: Caller, copy: Path, 
     assert sessions(call, "--db", done["kept"])[0] == "later"
 
 
+def test_a_damaged_store_is_replaced_as_the_hint_says(call: Caller, copy: Path, store: Path) -> None:
+    whole = store.read_bytes()
+    store.write_bytes(whole[: len(whole) // 2])
+
+    damaged = call("db", "check")
+    hint = "Try: Restore the newest backup: `tac-orch restore BACKUP --replace` keeps the damaged file"
+    assert (damaged.code, hint in damaged.out) == (1, True)
+
+    assert call("restore", str(copy), "--replace").code == 0
+    assert sessions(call) == ["issue-42", "issue-41"]
+
+
 def test_a_store_that_is_open_is_not_replaced(call: Caller, copy: Path, busy: Callable[[], subprocess.Popen[bytes]]) -> None:
     process = busy()
 

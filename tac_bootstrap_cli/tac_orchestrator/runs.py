@@ -191,7 +191,7 @@ class PromptRun:
             self._refused = error
 
     async def _leave(self, create: Statement, error: BaseException | None) -> None:
-        if self._end is None and error is not None:
+        if self._end is None and error is not None and not _is_orderly(error):
             self._close(ending_of(error), error_message=reason_of(error))
         elif self._end is None:
             self._close("cancelled", error_message="The block ended without an answer.")

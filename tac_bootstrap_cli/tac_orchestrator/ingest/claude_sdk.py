@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import suppress
@@ -80,7 +81,13 @@ class _Tap:
     async def close(self) -> None:
         """A session without a result was left. One that has one may have sub-agents that go on."""
         self._intake.put(_PASSED if self._has_result else _END)
-        await anyio.to_thread.run_sync(self._intake.close, abandon_on_cancel=True)
+        try:
+            await anyio.to_thread.run_sync(self._intake.close, abandon_on_cancel=True)
+        except (
+            BaseException
+        ):  # who is cancelled does not wait; perhaps nobody has begun to close it, and its threads would stay
+            threading.Thread(target=self._intake.close, name="tac-orchestrator-tap", daemon=True).start()
+            raise
 
     async def _take(self, database: Database, lines: list[bytes]) -> None:
         began = time.monotonic()

@@ -23,7 +23,7 @@ import orjson
 
 from tac_orchestrator.database import Database
 from tac_orchestrator.engines.base import Statement
-from tac_orchestrator.errors import OrchestratorError
+from tac_orchestrator.errors import InvalidSetting, OrchestratorError
 from tac_orchestrator.ingest.identity import named
 from tac_orchestrator.ingest.values import as_json, as_text
 from tac_orchestrator.models import LogLevel, LogType, storable
@@ -41,7 +41,7 @@ class StoreHandler(logging.Handler):
 
     def __init__(self, store: Any, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
-        self._database: Database = store if isinstance(store, Database) else store.live
+        self._database = _database_of(store)
         self._at_work = threading.local()
         self.left_out = 0
 
@@ -104,6 +104,13 @@ class StoreHandler(logging.Handler):
             details={**_details(record), **more},
             created_at=_time(record),
         )
+
+
+def _database_of(store: Any) -> Database:
+    live = store if isinstance(store, Database) else getattr(store, "live", None)
+    if not isinstance(live, Database):
+        raise InvalidSetting("store", store, "a Database, or what `blocking.open_database` gives in its block")
+    return live
 
 
 def _level(record: logging.LogRecord) -> LogLevel:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 
 from tac_orchestrator import Database
@@ -151,6 +153,20 @@ async def listen(path):
 
 asyncio.run(listen(sys.argv[1]))
 """
+
+
+async def test_who_is_cancelled_while_messages_pass_leaves_no_thread_behind(path):
+    def ours() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name.startswith("tac-orchestrator")]
+
+    with anyio.CancelScope() as scope:
+        async for _ in recorded(stream(objects()), store=path):
+            scope.cancel()
+    while left := ours():
+        await asyncio.to_thread(left[0].join, 30)
+        assert not left[0].is_alive()
+    async with Database.open(path) as db:
+        assert await db.agents.list(status="executing") == []
 
 
 async def test_agents_of_a_process_that_was_killed_have_failed(path):

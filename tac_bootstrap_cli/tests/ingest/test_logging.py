@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tac_orchestrator import Database, blocking
+from tac_orchestrator import Database, InvalidSetting, blocking
 from tac_orchestrator.ingest.logging import StoreHandler
 
 from ..store.support import run_python
@@ -261,3 +261,9 @@ logging.info("too late")
     with blocking.open_database(path) as db:
         assert [log.message for log in db.agent_logs.list(log_type="performance")] == ["built"]
         assert "done" in {log.message for log in db.system_logs.list()}
+
+
+@pytest.mark.parametrize("store", [None, "runs.db", Path("runs.db"), blocking.open_database("runs.db")])
+def test_what_is_no_open_store_is_refused(store):
+    with pytest.raises(InvalidSetting, match="it takes a Database"):
+        StoreHandler(store)

@@ -85,6 +85,15 @@ async def test_a_block_without_an_answer_is_a_cancelled_prompt(db: Database) -> 
 
 
 @pytest.mark.usefixtures("builder")
+async def test_a_program_that_ends_in_order_has_no_failed_prompt(db: Database) -> None:
+    with pytest.raises(SystemExit):
+        async with asked(db):
+            raise SystemExit(0)
+    assert (await only_prompt(db)).status == "cancelled"
+    assert (await db.agents.list())[0].status == "completed"
+
+
+@pytest.mark.usefixtures("builder")
 async def test_an_exception_fails_the_prompt_and_the_agent(db: Database) -> None:
     async def work() -> None:
         async with asked(db):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import socket
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from tac_orchestrator.cli.interrupts import run
 from tac_orchestrator.cli.options import command
 from tac_orchestrator.cli.output import Screen, print_json_line
 from tac_orchestrator.database import Database
-from tac_orchestrator.errors import InvalidSetting
+from tac_orchestrator.errors import InvalidSetting, NotFound
 from tac_orchestrator.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tac_orchestrator.server.guard import Place
 
 DEFAULT_PORT = 7717
+
+_PATIENCE_S = 5.0
 
 
 @command(
@@ -67,12 +70,13 @@ def serve(
 
     access = Access(kept_token(renew=new_token))
     if only_link:
+        _refuse_silence(host, port)
         _tell_link(_link(access.new_code(), host, port), as_json)
         return
     if not is_loopback(host) and not names:
         raise InvalidSetting("--host", host, "--allow-host with the name that others use, too: the server answers to no other")
     settings = Settings.from_environment() if target is None else Settings.from_environment().at(target)
-    with closing(listen(host, port)) as first:
+    with _explaining(), closing(listen(host, port)) as first:
         sockets = [first, *filter(None, [None if read_only else listen_for_telemetry(host)])]
         link = _link(access.new_code(), names[0] if names else host, first.getsockname()[1])
         place = place_of(sockets, names, is_read_only=read_only)
@@ -94,6 +98,25 @@ def _ready(tell: Callable[[], None]) -> None:
     gc.freeze()
     gc.enable()
     tell()
+
+
+def _refuse_silence(host: str, port: int) -> None:
+    """A link to nobody would be found out only in the browser."""
+    try:
+        socket.create_connection((host, port), timeout=_PATIENCE_S).close()
+    except OSError:
+        raise NotFound("server", f"{host}:{port}", hint="`tac-orch serve` starts one, and prints its link.") from None
+
+
+@contextmanager
+def _explaining() -> Generator[None]:
+    """Most often it is a server of ours that has the port."""
+    try:
+        yield
+    except InvalidSetting as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
+            error.hint = "`tac-orch serve --link` prints a link to a server that runs there; `--port 0` takes a free port."
+        raise
 
 
 def _link(code: str, host: str, port: int) -> str:

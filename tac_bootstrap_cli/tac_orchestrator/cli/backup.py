@@ -11,7 +11,7 @@ import click
 from tac_orchestrator.cli.formats import counted, size
 from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.interrupts import run
-from tac_orchestrator.cli.options import WHEN, command
+from tac_orchestrator.cli.options import AGE, command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.cli.upkeep import bar
 from tac_orchestrator.database import Database
@@ -21,7 +21,7 @@ from tac_orchestrator.ops.backup import Backup
 
 @command("backup", examples=["tac-orch backup", "tac-orch backup --keep 90d", "tac-orch backup /mnt/safe/orchestrator.db"])
 @click.argument("copy", metavar="[TARGET]", required=False, type=click.Path(path_type=Path))
-@click.option("--keep", "since", type=WHEN, metavar="AGE", help="How long backups are kept, such as 90d.  [default: 30d]")
+@click.option("--keep", "since", type=AGE, metavar="AGE", help="How long backups are kept, such as 90d.  [default: 30d]")
 def backup(target: str | None, as_json: bool, copy: Path | None, since: datetime | None) -> None:
     """Copy the store while it is in use, and check the copy.
 

@@ -56,7 +56,16 @@ class _Moment(click.ParamType[datetime]):
             self.fail(str(error), param, ctx)
 
 
+class _Age(_Moment):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        found = super().convert(value, param, ctx)
+        if found > datetime.now(UTC):
+            self.fail(f"{value!r} lies in the future", param, ctx)
+        return found
+
+
 WHEN = _Moment()
+AGE = _Age()
 
 
 def command(name: str, *, examples: Sequence[str], **more: Any) -> Callable[[Callable[..., Any]], Command]:

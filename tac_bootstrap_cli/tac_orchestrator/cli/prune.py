@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from tac_orchestrator.cli.formats import counted, size
-from tac_orchestrator.cli.options import WHEN, command
+from tac_orchestrator.cli.options import AGE, command
 from tac_orchestrator.cli.output import Screen, print_json
 from tac_orchestrator.cli.store import ask
 from tac_orchestrator.cli.upkeep import bar
@@ -18,7 +18,7 @@ from tac_orchestrator.ops.retention import Pruning
 
 
 @command("prune", examples=["tac-orch prune --older-than 30d --dry-run", "tac-orch prune --older-than 12w"])
-@click.option("--older-than", "until", type=WHEN, required=True, metavar="AGE", help="A span such as 30d or 12w, or a day.")
+@click.option("--older-than", "until", type=AGE, required=True, metavar="AGE", help="A span such as 30d or 12w, or a day.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 def prune(target: str | None, as_json: bool, until: datetime, dry_run: bool) -> None:
     """Delete what is older than it has to be.

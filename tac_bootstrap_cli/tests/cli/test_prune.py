@@ -54,6 +54,17 @@ def test_an_age_is_needed(call: Caller, store: Path | str, arguments: tuple[str,
     assert call("status", "--json").json["agent_count"] == 5
 
 
+@pytest.mark.parametrize("arguments", [("prune", "--older-than"), ("backup", "--keep")], ids=" ".join)
+def test_nothing_is_as_old_as_a_day_to_come(call: Caller, store: Path | str, arguments: tuple[str, ...]) -> None:
+    result = call(*arguments, "2999-01-01")
+
+    assert (result.code, result.err) == (
+        2,
+        f"Error: Invalid value for '{arguments[1]}': '2999-01-01' lies in the future\nTry: tac-orch {arguments[0]} --help\n",
+    )
+    assert call("status", "--json").json["agent_count"] == 5
+
+
 def test_without_a_store_there_is_nothing_to_delete(call: Caller, path: Path) -> None:
     assert call("prune", "--older-than", "1d").code == 4
     assert not path.exists()

@@ -11,7 +11,10 @@ from tac_orchestrator.cli.output import Column, Line, Screen, print_json_rows, s
 from tac_orchestrator.cli.progress import progress
 from tac_orchestrator.cli.store import ask
 from tac_orchestrator.database import Database
+from tac_orchestrator.errors import InvalidRecord
 from tac_orchestrator.models import SearchHit
+
+_HINT = "`tac-orch search timeout pars*` finds what has the one word and another that begins so."
 
 _MARKS = str.maketrans("", "", "⟦⟧")
 
@@ -47,7 +50,11 @@ def search(target: str | None, as_json: bool, words: tuple[str, ...], limit: int
                 show(step.done, step.total)
         return await database.search.find(" ".join(words), limit=limit)
 
-    found = ask(target, question)
+    try:
+        found = ask(target, question)
+    except InvalidRecord as error:
+        error.hint = _HINT
+        raise
     if as_json:
         print_json_rows(found)
     elif found:

@@ -28,6 +28,14 @@ def test_nothing_found_is_an_answer(call: Caller, store: Path | str) -> None:
     assert (result.code, result.out, result.err) == (0, "", "Nothing found.\n")
 
 
+@pytest.mark.parametrize("words", ["", "*", '"'])
+def test_who_names_no_word_is_shown_one(call: Caller, store: Path | str, words: str) -> None:
+    result = call("search", words)
+
+    assert (result.code, result.out) == (5, "")
+    assert result.err.splitlines()[1].startswith("Try: `tac-orch search timeout pars*` finds ")
+
+
 def test_what_was_found_is_marked_for_people_and_whole_for_pipes(call: Caller, store: Path | str) -> None:
     assert "Plan the ⟦parser⟧." in call("search", "parser", columns=140).out
     assert "Plan the parser." in call("search", "parser").out

@@ -13,6 +13,8 @@ import pytest
 
 import tac_orchestrator
 
+from .stubs import stub
+
 DOORS = ("tac_orchestrator", "tac_orchestrator.blocking", "tac_orchestrator.manager", "tac_orchestrator.testing")
 """The modules that people import from."""
 
@@ -71,6 +73,11 @@ def test_a_public_function_is_typed(door: str, name: str) -> None:
         ]
         assert untyped == [], function.__qualname__
         assert signature.return_annotation is not signature.empty, function.__qualname__
+
+
+def test_type_checkers_know_what_a_store_without_a_loop_has() -> None:
+    told = files("tac_orchestrator").joinpath("blocking.pyi").read_text("utf-8")
+    assert stub() == told, "scripts/reference writes it anew"
 
 
 def test_type_checkers_are_told_that_it_is_typed() -> None:

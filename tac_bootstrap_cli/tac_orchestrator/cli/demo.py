@@ -38,7 +38,7 @@ characters, and priced as those of claude-sonnet-4-5. The tests that fail are re
 _NEXT = """
 What to try next, in {folder}{elsewhere}:
   tac-orch status                    where the store is, and what it holds
-  tac-orch show {session}               the workflow again; `show ID` for one agent or prompt
+  tac-orch show {session}               the workflow again; `show ID` for one agent, prompt or log
   tac-orch logs --level ERROR        what went wrong
   tac-orch search discount           find words in prompts, answers and logs
   tac-orch import claude-code        your own sessions of Claude Code

@@ -1,8 +1,9 @@
-"""From what people type to the rows that they mean: a whole id, or as much of one as no other begins with."""
+"""From what people type to the rows that they mean: a whole id or number, or as much of an id as no other begins with."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 import click
@@ -10,9 +11,10 @@ import click
 from tac_orchestrator.database import Database
 from tac_orchestrator.errors import NotFound
 
-Thing = Literal["session", "agent", "prompt"]
+Thing = Literal["session", "agent", "prompt", "agent_log"]
 
 _ID_BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{0,35}")
+_NUMBER = re.compile(r"[1-9]\d{0,17}")
 _SHOWN = 5
 
 
@@ -50,10 +52,21 @@ async def find(database: Database, key: str) -> Found:
     """Raises NotFound, and UsageError if it may mean several."""
     if await database.sessions.find(key) is not None:
         return Found("session", key)
+    if await _is_log(database, key):
+        return Found("agent_log", key)
     found = [Found("session", id) for id in await database.sessions.matching(key, limit=_SHOWN)]
     found += [Found("agent", id) for id in await matching(database, "agents", key)]
     found += [Found("prompt", id) for id in await matching(database, "prompts", key)]
-    return _only(found, key, "session, agent or prompt")
+    return _only(found, key, "session, agent, prompt or log")
+
+
+async def _is_log(database: Database, key: str) -> bool:
+    if not _NUMBER.fullmatch(key):
+        return False
+    with suppress(NotFound):
+        await database.agent_logs.get(key)
+        return True
+    return False
 
 
 async def session_id(database: Database, key: str | None) -> str | None:

@@ -34,7 +34,7 @@ SECTIONS: Mapping[str, Mapping[str, Place]] = {
     "Look": {
         "status": Place("status:status", "Where the store is, what it holds, and what runs now."),
         "sessions": Place("sessions:sessions", "Workflows, the newest first, with their totals."),
-        "show": Place("show:show", "One session as a tree of agents, one agent, or one prompt."),
+        "show": Place("show:show", "One session as a tree of agents, one agent, one prompt, or one log of an agent."),
         "prompts": Place("prompts:prompts", "Requests to models, the newest first."),
         "logs": Place("logs:logs", "What agents, or the system, have logged, the newest first."),
         "tail": Place("tail:tail", "The last logs, and with -f every new one of any process."),

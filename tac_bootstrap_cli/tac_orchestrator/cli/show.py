@@ -14,7 +14,7 @@ import orjson
 from tac_orchestrator.cli import logs as log_tables
 from tac_orchestrator.cli import lookup
 from tac_orchestrator.cli import prompts as prompt_tables
-from tac_orchestrator.cli.formats import counted, exact, money, number, plain
+from tac_orchestrator.cli.formats import color_of, counted, exact, money, number, plain
 from tac_orchestrator.cli.harmless import visible
 from tac_orchestrator.cli.options import command, limit_option
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json, short_ids
@@ -48,14 +48,20 @@ _TEXTS = (("traceback", "Traceback"), ("output", "Output"))
 
 @command(
     "show",
-    examples=["tac-orch show issue-42", "tac-orch show 019aa2f4-7b1c", "tac-orch show issue-42 --json | jq '.agents[].name'"],
+    examples=[
+        "tac-orch show issue-42",
+        "tac-orch show 019aa2f4-7b1c",
+        "tac-orch show 1042                                   # a log that `logs` or `search` has listed",
+        "tac-orch show issue-42 --json | jq '.agents[].name'",
+    ],
 )
-@click.argument("id", metavar="SESSION|AGENT|PROMPT")
+@click.argument("id", metavar="SESSION|AGENT|PROMPT|LOG")
 @limit_option(20)
 def show(target: str | None, as_json: bool, id: str, limit: int) -> None:
-    """One session as a tree of agents, one agent, or one prompt.
+    """One session as a tree of agents, one agent, one prompt, or one log of an agent.
 
-    The beginning of an id is enough if nothing else begins so. --limit is for the prompts and logs of an agent.
+    The beginning of an id is enough if nothing else begins so; a log has a number. --limit is for the prompts and logs of an
+    agent.
     """
 
     thing = ask(target, lambda database: _find(database, id, limit))
@@ -65,12 +71,15 @@ def show(target: str | None, as_json: bool, id: str, limit: int) -> None:
         thing.show(Screen())
 
 
-async def _find(database: Database, key: str, limit: int) -> _Session | _Agent | _Prompt:
+async def _find(database: Database, key: str, limit: int) -> _Session | _Agent | _Prompt | _Log:
     found = await lookup.find(database, key)
     if found.kind == "session":
         return _Session(await database.sessions.get(found.id), await database.sessions.tree(found.id))
     if found.kind == "agent":
         return await _read_agent(database, found.id, limit)
+    if found.kind == "agent_log":
+        log = await database.agent_logs.get(found.id)
+        return _Log(log, *await lookup.Names(database).of(log.agent_id))
     prompt = await database.prompts.get(found.id)
     return _Prompt(prompt, *await lookup.Names(database).of(prompt.agent_id))
 
@@ -167,6 +176,34 @@ class _Prompt:
         yield "Tokens", _tokens(prompt)
         yield "Cost", _cost(prompt)
         yield "Details", _compact_json(prompt.details)
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    log: AgentLog
+    agent_name: str
+    session_id: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "agent_log", **dict(self.log), "agent_name": self.agent_name, "session_id": self.session_id}
+
+    def show(self, screen: Screen) -> None:
+        details = self.log.details if isinstance(self.log.details, dict) else {}
+        texts = {key: text for key, text in details.items() if isinstance(text, str) and "\n" in text}
+        screen.fields(self._fields(screen, {key: value for key, value in details.items() if key not in texts}))
+        screen.block("Message", self.log.message)
+        for key, text in texts.items():
+            screen.block(visible(key).capitalize(), text)
+
+    def _fields(self, screen: Screen, details: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+        log = self.log
+        yield "Log", str(log.id)
+        yield "Agent", f"{visible(self.agent_name)}, {log.agent_id}"
+        yield "Session", visible(self.session_id)
+        yield "Type", visible(log.log_type)
+        yield "Level", screen.styled(plain(log.log_level), fg=color_of(log.log_level, "level"))
+        yield "At", _moment(log.created_at, screen.now)
+        yield "Details", _compact_json(details) if details else None
 
 
 def _session_fields(session: Session, screen: Screen) -> Iterator[tuple[str, str | None]]:

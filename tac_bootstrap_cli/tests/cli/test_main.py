@@ -168,7 +168,7 @@ def test_each_kind_of_error_has_its_code(error: Exception, code: int) -> None:
 def test_what_errors_quote_is_harmless(call: Caller, store: Path | str) -> None:
     result = call("show", "\x1b[2J\u202e")
 
-    assert result.err.startswith(r"Error: There is no session, agent or prompt '\x1b[2J\u202e'.")
+    assert result.err.startswith(r"Error: There is no session, agent, prompt or log '\x1b[2J\u202e'.")
 
 
 def test_json_behind_two_dashes_is_not_ours() -> None:

@@ -21,6 +21,7 @@ COMMANDS = (
     ("show", "evil"),
     ("show", "AGENT"),
     ("show", "PROMPT"),
+    ("show", "LOG"),
     ("prompts",),
     ("logs",),
     ("logs", "--system"),
@@ -43,12 +44,13 @@ async def _record_evil(target: Path | str) -> dict[str, str]:
         agent = await make_agent(db, f"a{EVIL}", session_id=f"evil{EVIL}", context={EVIL: EVIL}, config={"c": EVIL})
         answer = {"status": "completed", "response_text": EVIL, "model_used": EVIL, "tokens_input": 1, "tokens_output": 1}
         prompt = await db.prompts.create(agent.id, "adw", EVIL, prompt_name=EVIL, details={"d": EVIL}, **answer)
-        await db.agent_logs.create(agent.id, "error", EVIL, log_level="ERROR", details={"traceback": EVIL, "output": EVIL})
+        details = {"traceback": EVIL, "output": EVIL, EVIL: f"{EVIL}\n"}
+        log = await db.agent_logs.create(agent.id, "error", EVIL, log_level="ERROR", details=details)
         await db.system_logs.create(EVIL, EVIL)
         running = await make_agent(db, f"a{EVIL}", session_id=f"evil{EVIL}", parent_agent_id=agent.id)
         await db.agents.fail(agent.id, EVIL)
         assert running.status == "initializing"
-    return {"AGENT": agent.id, "PROMPT": prompt.id}
+    return {"AGENT": agent.id, "PROMPT": prompt.id, "LOG": str(log)}
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)

@@ -87,6 +87,38 @@ def test_a_prompt_has_its_texts_and_where_its_cost_comes_from(call: Caller, stor
     assert call("show", known, "--json").json["agent_name"] == "planner"
 
 
+def test_a_log_that_was_found_has_its_details(call: Caller, store: Path | str) -> None:
+    *_, found = call("search", "traceback", "--json").json
+
+    log, out = call("show", found["id"], "--json").json, call("show", found["id"]).out
+
+    assert (log["kind"], log["agent_name"], log["session_id"], log["id"]) == (
+        "agent_log",
+        "tester",
+        "issue-42",
+        int(found["id"]),
+    )
+    assert out.startswith(f"Log      {found['id']}\nAgent    tester, {log['agent_id']}\nSession  issue-42\nType     error\n")
+    assert "\n\nMessage\n  RuntimeError: 3 tests failed\n  in test_parser.py\n\nTraceback\n  Traceback (most recent" in out
+
+
+def test_a_number_is_that_of_a_log_unless_a_session_is_called_so(call: Caller, target: Path | str) -> None:
+    asyncio.run(_record_numbers(target))
+
+    assert call("show", "1", "--json").json["kind"] == "agent_log"
+    assert call("show", "2", "--json").json["kind"] == "session"
+    assert call("show", "3", "--json").json["kind"] == "prompt"
+    assert call("show", "9" * 30).code == 3
+
+
+async def _record_numbers(target: Path | str) -> None:
+    async with Database.open(target) as db:
+        agent = await make_agent(db, session_id="2")
+        for id in ("1", "2", "3"):
+            await make_prompt(db, agent, id=f"{id}bbb0000-0000-4000-8000-000000000000")
+        await db.agent_logs.create_many({"agent_id": agent.id, "log_type": "milestone", "message": "done"} for _ in range(2))
+
+
 def test_the_beginning_of_an_id_is_enough(call: Caller, target: Path | str) -> None:
     asyncio.run(_record_ids(target))
 

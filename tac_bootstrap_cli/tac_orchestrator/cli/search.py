@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from tac_orchestrator.cli.options import command, limit_option
+from tac_orchestrator.cli.options import MAX_LIMIT, command, limit_option
 from tac_orchestrator.cli.output import Column, Line, Screen, print_json_rows, short_ids
 from tac_orchestrator.cli.progress import progress
 from tac_orchestrator.cli.store import ask
@@ -58,12 +58,12 @@ def search(target: str | None, as_json: bool, words: tuple[str, ...], limit: int
     if as_json:
         print_json_rows(found)
     elif found:
-        _show(Screen(), found)
+        _show(Screen(), found, limit)
     else:
         click.echo("Nothing found.", err=True)
 
 
-def _show(screen: Screen, found: Sequence[SearchHit]) -> None:
+def _show(screen: Screen, found: Sequence[SearchHit], limit: int) -> None:
     """What was found is marked for people; between words that somebody else searches for, the marks would be in the way."""
     shorts = short_ids([hit.id for hit in found])
     lines = list[Line]()
@@ -71,3 +71,5 @@ def _show(screen: Screen, found: Sequence[SearchHit]) -> None:
         excerpt = hit.excerpt if screen.is_terminal else hit.excerpt.translate(_MARKS)
         lines.append(Line((hit.entity, short if screen.is_terminal else hit.id, hit.created_at, hit.session_id, excerpt)))
     screen.table(_COLUMNS, lines)
+    if len(found) == limit < MAX_LIMIT:
+        screen.hint(f"There may be more: --limit {min(2 * limit, MAX_LIMIT)}")

@@ -90,7 +90,7 @@ async def _read_agent(database: Database, key: str, limit: int) -> _Agent:
     parent = await lookup.Names(database).of(agent.parent_agent_id) if agent.parent_agent_id else None
     prompts = await database.prompts.list(agent_id=key, limit=limit)
     logs = await database.agent_logs.list(agent_id=key, limit=limit)
-    return _Agent(agent, kind, parent[0] if parent else "", prompts[::-1], logs[::-1])
+    return _Agent(agent, kind, parent[0] if parent else "", prompts[::-1], logs[::-1], limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class _Agent:
     parent_name: str
     prompts: Sequence[Prompt]
     logs: Sequence[AgentLog]
+    limit: int
 
     def as_json(self) -> dict[str, Any]:
         named = {"name": self.kind.name, "agent_type": self.kind.agent_type}
@@ -124,15 +125,19 @@ class _Agent:
         screen.fields(self._fields(screen))
         name = self.kind.name
         if self.prompts:
-            screen.heading("Prompts")
+            screen.heading(self._titled("Prompts", self.prompts))
             screen.table(prompt_tables.COLUMNS, prompt_tables.lines_of(self.prompts, [name] * len(self.prompts)))
         if self.logs:
-            screen.heading("Logs")
+            screen.heading(self._titled("Logs", self.logs))
             screen.table(log_tables.COLUMNS, [log_tables.agent_line(log, name) for log in self.logs])
         for key, title in _TEXTS:
             texts = [log.details[key] for log in self.logs if isinstance(log.details, dict) and key in log.details]
             if texts and isinstance(texts[-1], str):
                 screen.block(title, texts[-1])
+
+    def _titled(self, title: str, rows: Sequence[object]) -> str:
+        """Whoever counts them has to know that there may be more."""
+        return f"{title} (the last {number(self.limit)}; --limit shows more)" if len(rows) == self.limit else title
 
     def _fields(self, screen: Screen) -> Iterator[tuple[str, str | None]]:
         agent = self.agent

@@ -111,6 +111,8 @@ def _show(screen: Screen, path: str, found: dict[str, Any]) -> None:
         Line([agent["name"], id, *(agent[key] for key in order)]) for agent, id in zip(found["running"], shown, strict=True)
     ]
     screen.table(columns, lines)
+    if more := found["running_count"] - len(lines):
+        screen.hint(f"{more:,} more: tac-orch sessions --status running, and tac-orch show SESSION")
 
 
 def _fields(path: str, found: dict[str, Any]) -> Iterator[tuple[str, str | None]]:

@@ -52,6 +52,11 @@ def test_what_was_found_is_in_sight_however_narrow_the_terminal(call: Caller, ta
     assert max(map(len, out.splitlines())) <= columns
 
 
+def test_a_page_of_what_was_found_says_how_to_see_more(call: Caller, store: Path | str) -> None:
+    assert call("search", "parser", "--limit", "7", columns=80).err.endswith("There may be more: --limit 14\n")
+    assert "There may be more" not in call("search", "parser", "--limit", "9", columns=80).err
+
+
 def test_an_index_that_has_to_catch_up_says_so(call: Caller, target: Path | str) -> None:
     asyncio.run(_log(target, 6000))
 

@@ -60,6 +60,17 @@ def test_an_agent_has_its_prompts_and_logs_in_the_order_of_time(call: Caller, st
     assert len(call("show", id, "--json", "--limit", "1").json["logs"]) == 1
 
 
+def test_what_is_left_out_of_an_agent_is_said(call: Caller, store: Path | str) -> None:
+    id = call("show", "issue-41", "--json").json["agents"][1]["id"]
+
+    some, all = call("show", id, "--limit", "1").out, call("show", id).out
+
+    assert "Build it." not in some
+    assert "\nPrompts (the last 1; --limit shows more)\n" in some
+    assert "\nLogs (the last 1; --limit shows more)\n" in some
+    assert "--limit" not in all
+
+
 def test_where_an_agent_failed_is_shown(call: Caller, store: Path | str) -> None:
     id = call("show", "issue-42", "--json").json["agents"][2]["id"]
 

@@ -80,10 +80,20 @@ def test_running_agents_and_secrets_are_shown(call: Caller, target: Path | str) 
     assert on_terminal.splitlines()[-1].split()[:3] == ["tester", found["running"][0]["id"][:13], "issue-7"]
 
 
-async def _begin(target: Path | str) -> None:
+async def _begin(target: Path | str, count: int = 1) -> None:
     async with Database.open(target) as db:
-        agent = await make_agent(db, "tester", session_id="issue-7", status="executing")
+        for _ in range(count):
+            agent = await make_agent(db, "tester", session_id="issue-7", status="executing")
         await db.agent_logs.create(agent.id, "milestone", "token ghp_" + "a1B2" * 9)
+
+
+def test_running_agents_that_are_not_shown_are_counted(call: Caller, target: Path | str) -> None:
+    asyncio.run(_begin(target, 23))
+
+    shown = call("status", columns=80)
+
+    assert len(shown.plain.split("RUNNING")[1].splitlines()) == 21
+    assert "3 more: tac-orch sessions --status running" in shown.err
 
 
 def test_costs_count_by_their_day(call: Caller, target: Path | str) -> None:

@@ -19,7 +19,7 @@ PULSE_S = 10.0
 # A process on another host, of which only the pulse can tell, may sleep as long as this.
 _PATIENCE = timedelta(minutes=5)
 
-# psutil reckons a process's start from the clock, which may be set meanwhile.
+# Where the kernel does not say what no clock changes, a start is reckoned from the clock.
 _SAME_START = timedelta(seconds=2)
 
 
@@ -35,7 +35,7 @@ class Leases(Table[Lease]):
             "id": new_id(),
             "host": this_host(),
             "process_id": os.getpid(),
-            "process_started_at": started_at(os.getpid()).isoformat(),
+            "process_started_at": f"{started_at(os.getpid()).isoformat()} {_mark(os.getpid())}".rstrip(),
             "acquired_at": at,
             "heartbeat_at": at,
         }
@@ -65,9 +65,26 @@ def is_lost(lease: Lease, at: datetime) -> bool:
     if lease.host != this_host():
         return at - lease.heartbeat_at > _PATIENCE
     try:
-        return abs(started_at(lease.process_id) - datetime.fromisoformat(lease.process_started_at)) > _SAME_START
+        return not _is_same(started_at(lease.process_id), lease)
     except psutil.NoSuchProcess:
         return True
+
+
+def _is_same(started: datetime, lease: Lease) -> bool:
+    """Whether the process that has the number now is the one that took the lease."""
+    told, _, mark = lease.process_started_at.partition(" ")
+    found = _mark(lease.process_id)
+    return mark == found if mark and found else abs(started - datetime.fromisoformat(told)) <= _SAME_START
+
+
+def _mark(process_id: int) -> str:
+    """On Linux, this boot and the tick of it in which the process began: they stay when the clock is set. Elsewhere nothing."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        told = Path(f"/proc/{process_id}/stat").read_bytes()
+    except OSError:
+        return ""
+    return f"{boot}:{int(told.rpartition(b')')[2].split()[19])}"
 
 
 def started_at(process_id: int) -> datetime:

@@ -99,6 +99,16 @@ async def test_an_agent_is_lost_when_its_process_is(
     assert (await db.agents.get(agent.id)).status == ("failed" if is_lost else "executing")
 
 
+@pytest.mark.parametrize(("is_set", "is_another"), [(True, False), (False, True)], ids=["clock set", "number given anew"])
+async def test_a_process_is_known_by_what_no_clock_changes(
+    db: Database, leased: Callable[..., Awaitable[Agent]], is_set: bool, is_another: bool
+) -> None:
+    told, _, mark = (await db.leases.acquire()).process_started_at.partition(" ")
+    told = (datetime.fromisoformat(told) - timedelta(hours=is_set)).isoformat()
+    agent = await leased(process_started_at=f"{told} {mark}{1 if is_another else ''}")
+    assert await db.agents.close_lost() == ([agent.id] if is_another else [])
+
+
 async def test_agents_of_no_process_are_left_alone(db: Database, agent: Agent) -> None:
     assert await db.agents.close_lost() == []
     assert (await db.agents.get(agent.id)).status == "initializing"

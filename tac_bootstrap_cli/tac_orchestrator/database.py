@@ -212,6 +212,8 @@ class Database:
 
         Raises InvalidRecord for SQL that is wrong, and DatabaseReadOnly for SQL that writes.
         """
+        if not isinstance(sql, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRecord("query", "it takes SQL, as a text", field="sql", value=sql)
         return await self._engine.query(sql, values)
 
     async def commit(self, *statements: Statement) -> Sequence[Outcome]:

@@ -38,6 +38,7 @@ async def test_what_can_be_no_id_is_refused(db: Database, agent: Agent, table: s
 @pytest.mark.parametrize(
     ("field", "use"),
     [
+        ("sql", lambda db, value: db.query(value)),
         ("words", lambda db, value: db.search.find(value)),
         ("prefix", lambda db, value: db.sessions.matching(value)),
         ("position", lambda db, value: db.changes.after(value)),

@@ -17,6 +17,11 @@ _ID_BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{0,35}")
 _NUMBER = re.compile(r"[1-9]\d{0,17}")
 _SHOWN = 5
 
+_HINTS = {
+    "agent": "It is named by its id: `tac-orch show SESSION` lists the agents of a session.",
+    "prompt": "`tac-orch prompts` lists what there is.",
+}
+
 
 class Found(NamedTuple):
     kind: Thing
@@ -103,7 +108,7 @@ async def matching(database: Database, table: str, key: str) -> list[str]:
 
 def _only(found: list[Found], key: str, kinds: str) -> Found:
     if not found:
-        raise NotFound(kinds, key, hint="`tac-orch sessions` lists what there is.")
+        raise NotFound(kinds, key, hint=_HINTS.get(kinds, "`tac-orch sessions` lists what there is."))
     if len(found) > 1:
         several = ", ".join(f"{one.kind} {one.id}" for one in found[:_SHOWN])
         raise click.BadArgumentUsage(f"{key!r} is the beginning of several ids: {several}", click.get_current_context())

@@ -166,6 +166,20 @@ def test_what_does_not_exist_is_not_found(call: Caller, store: Path | str, key: 
     assert call("show", "--", key).code == (2 if key == "" else 3)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "hint"),
+    [
+        ("--session", "nobody", "`tac-orch sessions` lists what there is."),
+        ("--agent", "tester", "It is named by its id: `tac-orch show SESSION` lists the agents of a session."),
+        ("--before", "nobody", "`tac-orch prompts` lists what there is."),
+    ],
+)
+def test_where_it_could_be_found_is_said(call: Caller, store: Path | str, option: str, value: str, hint: str) -> None:
+    result = call("prompts", option, value)
+
+    assert (result.code, result.err.splitlines()[1]) == (3, f"Try: {hint}")
+
+
 def test_the_lines_of_a_tree_join_what_belongs_together() -> None:
     depths = [0, 1, 2, 2, 1, 2, 0, 1]
 

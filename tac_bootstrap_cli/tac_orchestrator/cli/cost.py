@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import cast
 
 import click
+from click.core import ParameterSource
 
 from tac_orchestrator.cli.explanation import explain, show_explanation
 from tac_orchestrator.cli.options import MAX_LIMIT, between, command, limit_option
@@ -41,6 +42,7 @@ def cost(
     it is unknown.
     """
     if session is not None:
+        _refuse_unheeded()
         show_explanation(ask(target, lambda database: explain(database, session)), as_json=as_json)
         return
     group = cast(Group, by.replace("-", "_"))
@@ -51,6 +53,16 @@ def cost(
         _show(Screen(), by, rows, limit)
     else:
         click.echo("No cost yet.", err=True)
+
+
+def _refuse_unheeded() -> None:
+    """Whoever asks for a day of a session is not to take all of it for that day."""
+    context = click.get_current_context()
+    given = [
+        name for name in ("by", "since", "until", "limit") if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"--explain shows all requests of a session, whatever --{given[0]} says: leave it out.", context)
 
 
 def _show(screen: Screen, by: str, rows: Sequence[Usage], limit: int) -> None:

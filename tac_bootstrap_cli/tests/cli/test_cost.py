@@ -80,6 +80,14 @@ def test_each_request_is_explained(call: Caller, store: Path | str) -> None:
     assert unknown.endswith("has no price for model 'of nobody'")
 
 
+@pytest.mark.parametrize("option", [("--by", "day"), ("--since", "1d"), ("--until", "1d"), ("--limit", "1")], ids=" ".join)
+def test_an_explanation_does_not_pass_over_an_option(call: Caller, store: Path | str, option: tuple[str, str]) -> None:
+    result = call("cost", "--explain", "issue-42", *option)
+
+    assert (result.code, result.out) == (2, "")
+    assert f"whatever {option[0]} says" in result.err
+
+
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_the_total_says_what_it_is_on_any_terminal(call: Caller, store: Path | str, columns: int) -> None:
     total = call("cost", "--explain", "issue-42", columns=columns).plain.splitlines()[-1]

@@ -10,6 +10,8 @@ import { sinceMoment } from '../shared/time'
 
 const PAGE = 100
 const REST_MS = 200
+/** As the server gives at once. */
+const MOST = 1000
 /** More sessions than this that change at once are read as a page. */
 const FEW = 12
 
@@ -22,6 +24,7 @@ interface Sessions {
   rows: Ref<readonly Session[]>
   problem: Ref<Problem | null>
   isLoaded: Ref<boolean>
+  /** The first page. */
   load(): Promise<void>
   loadMore(): Promise<void>
 }
@@ -37,17 +40,21 @@ export function useSessions(filters: SessionFilters, onChange: () => void): Sess
 
   const rows = computed(() => [...found.value.values()].sort(newestFirst))
 
-  function query(): { status?: SessionStatus; since?: string; limit: number } {
+  function query(limit = PAGE): { status?: SessionStatus; since?: string; limit: number } {
     const since = sinceMoment(filters.since.value)
     const status = filters.status.value as SessionStatus | ''
-    return { ...(status && { status }), ...(since && { since }), limit: PAGE }
+    return { ...(status && { status }), ...(since && { since }), limit }
   }
 
-  /** The first page again; the later ones are read again when somebody comes to them. */
-  async function load(): Promise<void> {
+  /** All that is shown again, and what came before it: somebody may be reading the last of it. */
+  function loadShown(): Promise<void> {
+    return load(Math.min(found.value.size + PAGE, MOST))
+  }
+
+  async function load(limit = PAGE): Promise<void> {
     const own = ++turn
     await reporting(async () => {
-      const page = await get('/api/sessions', { query: query() })
+      const page = await get('/api/sessions', { query: query(limit) })
       if (own !== turn) return
       next = page.next
       found.value = new Map(page.items.map((row) => [row.session_id, row]))
@@ -98,7 +105,7 @@ export function useSessions(filters: SessionFilters, onChange: () => void): Sess
   async function readChanged(): Promise<void> {
     const names = [...changed]
     changed.clear()
-    if (names.length > FEW) return load()
+    if (names.length > FEW) return loadShown()
     const read = await Promise.all(names.map(sessionOrNull))
     merge(
       read.filter((row) => row !== null),
@@ -107,14 +114,14 @@ export function useSessions(filters: SessionFilters, onChange: () => void): Sess
   }
 
   function apply(changes: Change[]): void {
-    if (changes.some((change) => change.operation === 'delete' && change.entity === 'agent')) void load()
+    if (changes.some((change) => change.operation === 'delete' && change.entity === 'agent')) void loadShown()
     for (const change of changes) if (change.session_id !== null) changed.add(change.session_id)
     if (changed.size) refresh()
     onChange()
   }
 
-  useLive({ entity: ['agent', 'prompt'] }, { load, apply, problem })
-  return { rows, problem, isLoaded, load, loadMore }
+  useLive({ entity: ['agent', 'prompt'] }, { load: loadShown, apply, problem })
+  return { rows, problem, isLoaded, load: () => load(), loadMore }
 }
 
 function newestFirst(one: Session, other: Session): number {

@@ -1,5 +1,5 @@
 /** Asks the server. Paths, parameters and answers have the types of its OpenAPI description. */
-import { isLetIn } from './access'
+import { isLetIn, refusal } from './access'
 import { Problem, readProblem } from './problem'
 import type { Whole } from './rows'
 import type { paths } from './schema'
@@ -26,6 +26,7 @@ export async function get<P extends keyof paths>(path: P, options: Options<P> = 
   const answer = await fetch(address(path, options.path, options.query), signal ? { signal } : {}).catch(broken)
   if (answer.status === 401) isLetIn.value = false
   if (!answer.ok) throw await readProblem(answer)
+  refusal.value = null
   // A server that goes away in the middle leaves half an answer.
   return (await answer.json().catch(broken)) as Answer<P>
 }

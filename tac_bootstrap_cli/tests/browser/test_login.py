@@ -43,6 +43,7 @@ async def test_a_link_is_good_once(open_page: Opened, seen: Server, complaints: 
         await expect(page.get_by_role("heading", name="Sessions", exact=True)).to_be_visible()
     async with open_page(link, is_let_in=False) as page:
         await expect(page.get_by_role("heading", name=GREETING)).to_be_visible()
+        await expect(page.get_by_role("alert")).to_contain_text("neither the server's token nor a link that is still good")
 
         assert page.url == f"{seen.address}/"
     assert were_refused(complaints)
@@ -56,7 +57,8 @@ async def test_a_browser_that_is_not_let_in_sees_nothing_and_is_told_how(open_pa
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await page.get_by_label("Or paste a link").fill("nonsense")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("alert")).to_contain_text("`tac-orch serve --link` prints a new one.")
+        await expect(page.get_by_role("alert")).to_contain_text("tac-orch serve --link prints a new one.")
+        await expect(page.get_by_role("alert").locator("code")).to_have_text("tac-orch serve --link")
         await page.get_by_label("Or paste a link").fill(TOKEN)
         await page.get_by_role("button", name="Let me in").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("issue-42")
@@ -77,3 +79,9 @@ async def test_a_new_token_shuts_out_who_was_let_in(
     finally:
         server.kill()
     complaints.clear()
+
+
+async def test_a_link_that_was_cut_off_is_no_empty_page(open_page: Opened, complaints: Complaints) -> None:
+    async with open_page("/#login=%E0%A", is_let_in=False) as page:
+        await expect(page.get_by_role("heading", name=GREETING)).to_be_visible()
+    assert were_refused(complaints)

@@ -66,3 +66,12 @@ async def test_signs_alone_are_no_error(page: Page, complaints: list[str]) -> No
     await expect(page.get_by_text("Nothing holds these words.")).to_be_visible()
 
     complaints.clear()
+
+
+async def test_who_types_fast_comes_to_the_first_hit(page: Page) -> None:
+    await page.goto("/")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("small-077")
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("small-077")

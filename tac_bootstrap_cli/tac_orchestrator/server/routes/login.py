@@ -23,7 +23,9 @@ async def log_in(request: Request, code: Annotated[str, Body(embed=True, max_len
     place: Place = request.app.state.place
     if not access.is_token(code) and not access.redeem(code):
         return problem(
-            HTTPStatus.UNAUTHORIZED, "This link is used up or too old.", hint="`tac-orch serve --link` prints a new one."
+            HTTPStatus.UNAUTHORIZED,
+            "This is neither the server's token nor a link that is still good.",
+            hint="`tac-orch serve --link` prints a new one.",
         )
     answer = Response(status_code=HTTPStatus.NO_CONTENT)
     answer.set_cookie(place.cookie_name, access.cookie, max_age=_DAYS_S, httponly=True, samesite="strict", path="/")

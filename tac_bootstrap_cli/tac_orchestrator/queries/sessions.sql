@@ -30,9 +30,10 @@ sessions.started_at < :until
     < (SELECT earlier.started_at, earlier.session_id FROM sessions AS earlier WHERE earlier.session_id = :before)
 
 -- totals --
--- How much there is, from what is counted for each session anyway.
+-- How much there is, from what is counted for each session anyway. A prompt is counted there when it has ended, or has a cost.
 SELECT COUNT(*) AS session_count, COALESCE(SUM(agent_count), 0) AS agent_count,
-    COALESCE(SUM(running_count), 0) AS running_count, COALESCE(SUM(prompt_count), 0) AS prompt_count
+    COALESCE(SUM(running_count), 0) AS running_count, COALESCE(SUM(prompt_count), 0)
+        + (SELECT COUNT(*) FROM prompts WHERE (status = 'pending' OR status = 'streaming') AND cost_usd IS NULL) AS prompt_count
 FROM sessions
 
 -- matching --

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tac_orchestrator import Database
+
 from .support import Server
 
 LISTS = {
@@ -228,3 +230,14 @@ def test_the_health_of_the_ingest_says_what_came_and_what_was_left_out(server: S
 @pytest.mark.parametrize("path", ["/api/health/database", "/api/health/ingest", "/api/costs/daily"])
 def test_only_whether_it_answers_is_told_without_a_token(server: Server, path: str) -> None:
     assert (server.get("/api/health", token=None).status_code, server.get(path, token=None).status_code) == (200, 401)
+
+
+async def test_a_prompt_that_waits_for_its_answer_is_counted_too(server: Server, store: Path | str) -> None:
+    before = server.get("/api/status").json()["prompt_count"]
+    async with Database.open(store) as db:
+        agent = (await db.agents.list(limit=1))[0]
+        prompt = await db.prompts.create(agent.id, "adw", "Go on.")
+        during = server.get("/api/status").json()["prompt_count"]
+        await db.prompts.delete(prompt.id)
+
+    assert (before, before + 1) == (server.get("/api/status").json()["prompt_count"], during)

@@ -10,7 +10,8 @@ sessions.status = :status AND sessions.session_id IN (
 sessions.status = :status
 
 -- totals --
--- How much there is, from what is counted for each session anyway.
+-- How much there is, from what is counted for each session anyway. A prompt is counted there when it has ended, or has a cost.
 SELECT (SELECT COUNT(*) FROM session_starts) AS session_count, COALESCE(SUM(agent_count), 0) AS agent_count,
-    COALESCE(SUM(running_count), 0) AS running_count, COALESCE(SUM(prompt_count), 0) AS prompt_count
+    COALESCE(SUM(running_count), 0) AS running_count, COALESCE(SUM(prompt_count), 0)
+        + (SELECT COUNT(*) FROM prompts WHERE (status = 'pending' OR status = 'streaming') AND cost_usd IS NULL) AS prompt_count
 FROM session_totals

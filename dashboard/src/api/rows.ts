@@ -33,8 +33,14 @@ export const SESSION_STATUSES: readonly SessionStatus[] = ['running', 'completed
 export const LOG_LEVELS: readonly LogLevel[] = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL']
 export const LOG_TYPES: readonly LogType[] = ['state_change', 'milestone', 'error', 'performance', 'tool_call', 'cost_update']
 
+export const ERROR_LEVELS: readonly LogLevel[] = ['ERROR', 'CRITICAL']
+
 const ENDED: readonly string[] = ['completed', 'failed', 'cancelled']
 
 export function isRunning(row: { status: string }): boolean {
   return !ENDED.includes(row.status)
+}
+
+export function isError(log: { log_level: LogLevel }): boolean {
+  return ERROR_LEVELS.includes(log.log_level)
 }

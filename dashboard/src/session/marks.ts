@@ -1,5 +1,5 @@
 /** Prompts, tools and errors of one agent, as marks on its lane. */
-import type { AgentLog, Prompt } from '../api/rows'
+import { isError, type AgentLog, type Prompt } from '../api/rows'
 import { beginning, words } from '../shared/format'
 import { money } from '../shared/money'
 import { duration, preciseClock } from '../shared/time'
@@ -55,7 +55,7 @@ function kindOfPrompt(prompt: Prompt): Mark['kind'] {
 }
 
 function kindOfLog(log: AgentLog): Mark['kind'] {
-  return log.log_level === 'ERROR' || log.log_level === 'CRITICAL' ? 'error' : 'tool'
+  return isError(log) ? 'error' : 'tool'
 }
 
 function pathOf({ kind, from, width }: Mark): string {

@@ -4,8 +4,8 @@ import { computed, onScopeDispose, ref, shallowRef, triggerRef, type ComputedRef
 import { get } from '../api/client'
 import { useLive, type Change } from '../api/live'
 import { Problem } from '../api/problem'
-import type { AgentLog, AgentNode, Prompt, Session } from '../api/rows'
-import { isRunning } from '../api/rows'
+import type { AgentLog, AgentNode, LogLevel, Prompt, Session } from '../api/rows'
+import { ERROR_LEVELS, isError, isRunning } from '../api/rows'
 import { useThrottled } from '../shared/throttle'
 import { treeOf, type Branch } from './tree'
 
@@ -66,9 +66,15 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
       onLoad()
       await Promise.all([loadPrompts(), loadEvents()])
     } catch (error) {
-      if (!(error instanceof Problem)) throw error
-      problem.value = error
+      failed(error)
     }
+  }
+
+  function failed(error: unknown): void {
+    if (!(error instanceof Problem)) throw error
+    problem.value = error
+    // It was removed, and what it was is no longer so.
+    if (error.status === 404) session.value = null
   }
 
   async function loadPrompts(): Promise<void> {
@@ -87,7 +93,7 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
     }
     await Promise.all([
       allPages(MOST_TOOLS, (before) => eventPage(sessionId, { log_type: 'tool_call' }, before), keep),
-      allPages(PAGE, (before) => eventPage(sessionId, { log_level: 'ERROR' }, before), keep),
+      ...ERROR_LEVELS.map((log_level) => allPages(PAGE, (before) => eventPage(sessionId, { log_level }, before), keep)),
     ])
   }
 
@@ -110,8 +116,10 @@ export function useSession(sessionId: string, onLogs: (logs: AgentLog[]) => void
   const refreshTotals = useThrottled(() => {
     get('/api/sessions/{session_id}', { path: { session_id: sessionId } }).then(
       (found) => (session.value = found),
-      // The connection's banner tells what is the matter.
-      () => undefined,
+      (error: unknown) => {
+        // Of a server that is away, the connection's banner tells.
+        if (!(error instanceof Problem && error.isUnreachable)) failed(error)
+      },
     )
   }, REST_MS)
 
@@ -179,7 +187,7 @@ function changeRow<Key, Row>(rows: Map<Key, Row>, key: Key, row: Row | null): vo
 }
 
 function isEvent(log: AgentLog): boolean {
-  return log.log_type === 'tool_call' || log.log_level === 'ERROR'
+  return log.log_type === 'tool_call' || isError(log)
 }
 
 function promptPage(sessionId: string, before: string | null): Promise<{ items: Prompt[]; next: string | null }> {
@@ -188,7 +196,7 @@ function promptPage(sessionId: string, before: string | null): Promise<{ items: 
 
 async function eventPage(
   sessionId: string,
-  filter: { log_type: 'tool_call' } | { log_level: 'ERROR' },
+  filter: { log_type: 'tool_call' } | { log_level: LogLevel },
   before: string | null,
 ): Promise<{ items: AgentLog[]; next: string | null }> {
   const number = before === null ? null : Number(before)

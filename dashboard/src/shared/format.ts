@@ -1,16 +1,17 @@
 /** Numbers for people. */
 
 const SIGNS = [
+  [1e12, 'T'],
   [1e9, 'B'],
   [1e6, 'M'],
   [1e3, 'k'],
 ] as const
 
-/** 1,234 is 1.23k. */
+/** 1,234 is 1.23k; what would round to 1000k is 1M. */
 export function short(count: number | null): string {
   if (count === null) return '–'
   for (const [size, sign] of SIGNS) {
-    if (count >= size) return `${trimmed(count / size)}${sign}`
+    if (count >= size * 0.9995) return `${trimmed(count / size)}${sign}`
   }
   return String(count)
 }

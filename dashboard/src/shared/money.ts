@@ -26,8 +26,9 @@ export function money(cost: string | bigint | null): string {
   if (cost === null) return '–'
   const value = dollars(typeof cost === 'string' ? units(cost) : cost)
   if (value === 0) return '$0'
-  if (value >= 1) return `$${value.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`
-  if (value >= 0.1) return `$${value.toFixed(3)}`
+  // What would round to a dollar, or a tenth of one, is written as that is.
+  if (value >= 0.9995) return `$${value.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`
+  if (value >= 0.09995) return `$${value.toFixed(3)}`
   return `$${Number(value.toPrecision(3)).toFixed(PLACES).replace(/0+$/, '')}`
 }
 
@@ -35,5 +36,5 @@ export function money(cost: string | bigint | null): string {
 export function exactMoney(cost: string | bigint): string {
   const value = typeof cost === 'string' ? units(cost) : cost
   const fraction = String(value % UNIT).padStart(PLACES, '0').replace(/0+$/, '')
-  return `$${value / UNIT}${fraction ? `.${fraction}` : ''}`
+  return `$${(value / UNIT).toLocaleString('en-US')}${fraction ? `.${fraction}` : ''}`
 }

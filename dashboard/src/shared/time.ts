@@ -13,18 +13,21 @@ export function clock(time: string | number | Date): string {
   return CLOCK.format(new Date(time))
 }
 
-/** Of another day, with that day. */
-export function dayAndClock(time: string): string {
+/** Of another day than the one that the reader has in mind, which is today's if none is named, with that day. */
+export function dayAndClock(time: string, known?: string): string {
+  return `${otherDay(time, known)}${clock(time)}`
+}
+
+function otherDay(time: string, known?: string): string {
   const date = new Date(time)
-  const today = new Date()
-  if (date.toDateString() === today.toDateString()) return clock(date)
-  const day = date.getFullYear() === today.getFullYear() ? DAY : DAY_OF_YEAR
-  return `${day.format(date)}, ${clock(date)}`
+  const one = known === undefined ? new Date() : new Date(known)
+  if (date.toDateString() === one.toDateString()) return ''
+  return `${(date.getFullYear() === new Date().getFullYear() ? DAY : DAY_OF_YEAR).format(date)}, `
 }
 
 /** With milliseconds, for what follows closely. */
-export function preciseClock(time: string): string {
-  return `${clock(time)}.${time.slice(20, 23).padEnd(3, '0').replace(/\D/g, '0')}`
+export function preciseClock(time: string, known?: string): string {
+  return `${dayAndClock(time, known)}.${time.slice(20, 23).padEnd(3, '0').replace(/\D/g, '0')}`
 }
 
 export function duration(ms: number): string {

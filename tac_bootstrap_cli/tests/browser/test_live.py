@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tac_orchestrator import Database
 
 from ..server.support import Server, serving
 from .support import Complaints, Mortal, agent_row, go_on, opened, recorder, session_path, session_row
-from .workflows import FAILED, Recording
+from .workflows import BEGUN, FAILED, Recording
 
 MORE_THAN_ARE_LOADED = 21_000
 
@@ -195,3 +196,41 @@ async def test_a_view_that_was_opened_while_the_server_was_away_heals(
         mortal.start()
         await expect(page.get_by_role("region", name="Answer")).to_contain_text("Done.")
     complaints.clear()
+
+
+async def test_a_session_that_is_removed_while_it_is_shown_is_told(
+    page: Page, seen_store: Path, complaints: Complaints
+) -> None:
+    async with Database.open(seen_store) as db:
+        agent = await Recording(db, "removed").agent("planner", 0, 10)
+        await page.goto(session_path("removed"))
+        await expect(agent_row(page, "planner")).to_be_visible()
+        await db.agents.delete(agent.id)
+
+    await expect(page.get_by_role("heading", name="There is no such session")).to_be_visible()
+    await expect(page.get_by_text("completed")).to_have_count(0)
+    assert all("404" in one for one in complaints.taken())
+
+
+async def test_what_a_kind_of_agent_costs_grows_with_each_answer(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "costs while it runs", BEGUN - timedelta(days=20))
+        agent = await session.agent("costly builder", 0, None)
+        await page.goto("/agents")
+        row = page.get_by_role("row", name="costly builder")
+        await expect(row).to_be_visible()
+        await session.prompt(agent, 1, 2, "Build it.", "Built.", cost_usd="7.77", cost_source="reported")
+
+        await expect(row).to_contain_text("$7.77")
+
+
+async def test_the_reason_is_that_of_the_newest_failure(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "fails twice")
+        await session.agent("planner", 0, 10, status="failed", error_message="the first reason")
+        await page.goto("/")
+        row = session_row(page, session.session_id)
+        await expect(row).to_contain_text("the first reason")
+        await session.agent("tester", 5, 10, status="failed", error_message="the second reason")
+
+        await expect(row).to_contain_text("the second reason")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
+from tac_orchestrator import Database
+
 from ..server.support import Server
 from .conftest import Opened
 from .support import prompt_id
-from .workflows import GOOD, MARKDOWN
+from .workflows import GOOD, MARKDOWN, Recording
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,15 @@ async def test_a_prompt_that_is_not_there_is_told(page: Page, complaints: list[s
 
     assert all("404" in one for one in complaints)
     complaints.clear()
+
+
+async def test_of_large_details_the_beginning_is_shown(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "large details")
+        agent = await session.agent("builder", 0, 10)
+        prompt = await session.prompt(agent, 1, 2, "Build it.", "Built.", details={"output": "x" * 400_000})
+    await page.goto(f"/prompts/{prompt.id}")
+    await page.get_by_text("Details", exact=True).click()
+    await page.get_by_role("button", name=re.compile(r"Show the other 100,\d+ characters")).click()
+
+    await expect(page.locator("details pre")).to_have_text(re.compile("^.{400000,}$", re.S))

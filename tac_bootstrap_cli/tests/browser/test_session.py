@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
+from tac_orchestrator import Database
+
 from ..server.support import Server
 from .support import agent_row, session_path
-from .workflows import FAILED, GOOD, TAIL_COUNT
+from .workflows import BEGUN, FAILED, GOOD, TAIL_COUNT, Recording
 
 TREE = [
     ("sdlc_planner", 1),
@@ -213,3 +218,60 @@ async def test_a_session_that_is_not_there_is_told(page: Page, complaints: list[
 
     assert all("404" in one for one in complaints)
     complaints.clear()
+
+
+async def test_a_critical_log_is_an_error_and_the_reason(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "on fire")
+        agent = await session.agent("planner", 0, 10, status="failed")
+        await session.log(agent, 5, "error", "the disk is on fire", log_level="CRITICAL")
+    await page.goto(session_path(session.session_id))
+
+    await expect(page.get_by_role("region", name="What failed")).to_contain_text("the disk is on fire")
+    await expect(agent_row(page, "planner").locator("path.error")).to_be_visible()
+
+
+async def test_figures_are_rounded_to_the_next_sign_and_names_leave_room_for_reasons(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "large and long", BEGUN - timedelta(days=20))
+        agent = await session.agent("builder " * 40, 0, 10, status="failed", error_message="the reason is told in one line")
+        await session.agent("tester", 5, None)
+        figures: dict[str, Any] = {"tokens_input": 999_999, "tokens_output": 1, "cost_usd": "0.99999"}
+        await session.prompt(agent, 1, 2, "Build it.", "Built.", cost_source="reported", **figures)
+    await page.goto(session_path(session.session_id))
+
+    await expect(page.locator("main header")).to_contain_text("2 1 running 1 failed")
+    await expect(page.locator("main header")).to_contain_text("1M in 1 out")
+    await expect(page.locator("main header")).to_contain_text("$1.00")
+    box = await page.get_by_text("the reason is told in one line").first.bounding_box()
+    assert box is not None
+    assert box["height"] < 40
+
+
+async def test_what_is_left_out_beside_an_agent_is_told(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "talks a lot")
+        agent = await session.agent("builder", 0, 1000)
+        for number in range(103):
+            await session.prompt(agent, number, number + 1, f"Go on with {number}.", "Done.")
+    await page.goto(session_path(session.session_id, f"?agent={agent.id}"))
+
+    await expect(page.get_by_role("complementary")).to_contain_text("and 3 prompts more")
+
+
+async def test_a_day_is_named_where_it_is_another_one(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        await db.system_logs.create("backup", "an old one", created_at=BEGUN - timedelta(days=3))
+        session = Recording(db, "two days", BEGUN - timedelta(days=5))
+        agent = await session.agent("builder", 0, 90_000)
+        await session.log(agent, 1, "milestone", "on the first day")
+        await session.log(agent, 86_401, "milestone", "on the second day")
+    logs = page.get_by_role("log").get_by_role("article")
+    await page.goto("/system?component=backup")
+    await expect(logs.filter(has_text="an old one").locator("time")).to_have_text(
+        re.compile(r"^\d+ \w+.*, \d\d:\d\d:\d\d\.250$")
+    )
+    await page.goto(session_path(session.session_id, "?view=logs"))
+
+    await expect(logs.filter(has_text="first day").locator("time")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d\.250$"))
+    await expect(logs.filter(has_text="second day").locator("time")).to_have_text(re.compile(r"^\d+ \w+.*, \d\d:"))

@@ -675,6 +675,7 @@ async def test_it_can_be_vacuumed_and_analysed(plain: sqlite.Connection, db: Dat
         "adws/adw_modules/orch_database_models.py",
         "adws/adw_modules/adw_database.py",
         "tac_bootstrap_cli/tests/test_database.py",
+        "scripts/setup_database.sh",
     ],
 )
 def test_related_files_are_where_they_are_said_to_be(name: str) -> None:

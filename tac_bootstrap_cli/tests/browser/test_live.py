@@ -234,3 +234,16 @@ async def test_the_reason_is_that_of_the_newest_failure(page: Page, seen_store: 
         await session.agent("tester", 5, 10, status="failed", error_message="the second reason")
 
         await expect(row).to_contain_text("the second reason")
+
+
+async def test_the_reason_is_not_a_failure_that_was_survived(page: Page, seen_store: Path) -> None:
+    async with Database.open(seen_store) as db:
+        session = Recording(db, "killed later")
+        planner = await session.agent("planner", 0, 60, status="failed", error_message="its process is gone")
+        await session.agent("tester", 5, 10, planner, status="failed", error_message="a test failed")
+        await session.agent("fixer", 12, 20, planner)
+    await page.goto("/")
+    await expect(session_row(page, session.session_id)).to_contain_text("its process is gone")
+    await page.goto(session_path(session.session_id))
+
+    await expect(page.get_by_role("region", name="What failed").get_by_role("link")).to_have_text(["planner", "tester"])

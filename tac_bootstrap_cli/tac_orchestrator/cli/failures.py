@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -41,6 +43,19 @@ _CODES: Sequence[tuple[type[OrchestratorError], int]] = (
     (DatabaseUnavailable, UNAVAILABLE),
     (OrchestratorError, INVALID),
 )
+
+
+class Ended(SystemExit):
+    """Somebody has ended this process, which has tidied up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self._number = number
+
+    def by_its_signal(self) -> None:
+        """So that who waits for this process sees what it was."""
+        signal.signal(self._number, signal.SIG_DFL)
+        os.kill(os.getpid(), self._number)
 
 
 def report(error: OrchestratorError | click.ClickException, *, as_json: bool) -> int:

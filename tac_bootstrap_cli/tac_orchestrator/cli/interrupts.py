@@ -1,4 +1,4 @@
-"""How commands run what waits, so that Ctrl-C ends it."""
+"""How commands run what waits, so that Ctrl-C ends it, and so does whoever ends processes: half a file is not left behind."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
+from tac_orchestrator.cli.failures import Ended
+
 T = TypeVar("T")
+
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, which an interrupt always ends, and in good order. Raises KeyboardInterrupt.
+    """`asyncio.run`, which an interrupt always ends, and in good order. Raises KeyboardInterrupt, or Ended for another signal.
 
     There, one that comes just before the loop begins to wait is seen only when something else wakes the loop, and one
     that comes while a future is being set cancels it under its hands.
@@ -22,14 +26,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return asyncio.run(work)  # somebody has decided what an interrupt means
 
+    received = list[int]()
+
     async def heeding() -> T:
-        with _woken_by_signals(), _cancelled_by_interrupt():
+        with _woken_by_signals(), _cancelled_by_signals(received):
             return await work
 
     try:
         return asyncio.run(heeding())
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        raise KeyboardInterrupt if signal.SIGINT in received else Ended(received[0]) from None
 
 
 @contextmanager
@@ -51,21 +57,23 @@ def _woken_by_signals() -> Generator[None]:
 
 
 @contextmanager
-def _cancelled_by_interrupt() -> Generator[None]:
+def _cancelled_by_signals(received: list[int]) -> Generator[None]:
     """The first cancels this task in the loop's own time, so that it can tidy up. The second ends it where it is."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    interrupts = 0
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal interrupts
-        interrupts += 1
-        if interrupts > 1:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
             raise KeyboardInterrupt
+        for ending in endings:
+            signal.signal(ending, signal.SIG_DFL)
         loop.call_soon_threadsafe(task.cancel)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    endings = [number for number in _ENDINGS if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, *endings)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

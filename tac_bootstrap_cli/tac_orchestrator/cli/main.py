@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from tac_orchestrator.cli.failures import EXIT_CODES, INTERRUPTED, NEGATIVE, OK, report, report_warnings, wants_json
+from tac_orchestrator.cli.failures import EXIT_CODES, INTERRUPTED, NEGATIVE, OK, Ended, report, report_warnings, wants_json
 from tac_orchestrator.cli.options import chosen_target
 from tac_orchestrator.errors import OrchestratorError
 from tac_orchestrator.version import VERSION
@@ -131,6 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _give_up_output()
         if code != OK:
             click.echo(f"Error: the output could not be written: {error.strerror or error}", err=True)
+    except Ended as end:
+        with suppress(OSError):
+            sys.stdout.flush()
+        end.by_its_signal()
+        raise
     sys.exit(code)
 
 

@@ -232,6 +232,62 @@ def test_an_interrupt_ends_without_a_word(store: Path | str) -> None:
     assert (process.returncode, out, err.strip()) == (130, "", "")
 
 
+@pytest.mark.parametrize(
+    ("number", "arguments", "code"),
+    [
+        (signal.SIGTERM, ("tail", "-f"), -signal.SIGTERM),
+        (signal.SIGHUP, ("tail", "-f"), -signal.SIGHUP),
+        (signal.SIGHUP, ("serve", "--port", "0", "--json"), 0),
+    ],
+)
+def test_who_is_ended_ends_without_a_word(
+    store: Path | str, number: signal.Signals, arguments: tuple[str, ...], code: int
+) -> None:
+    command = [PROGRAM, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            assert has_open(process, store)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    assert (process.returncode, err) == (code, "")
+
+
+def test_who_is_ended_tidies_up_first_and_outlives_a_terminal_if_told_to() -> None:
+    with subprocess.Popen(
+        ["nohup", sys.executable, "-c", SIGNALLED], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "waiting\n"
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+
+    assert (process.returncode, out) == (128 + signal.SIGTERM, "tidied\n")
+
+
+SIGNALLED = """
+import asyncio
+from tac_orchestrator.cli.interrupts import run
+
+async def wait():
+    print("waiting", flush=True)
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        print("tidied", flush=True)
+
+run(wait())
+"""
+
+
 def test_an_interrupt_that_another_thread_gets_ends_what_waits() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -56,9 +56,16 @@ WITH RECURSIVE words (word) AS (
 SELECT word FROM words WHERE word IS NOT NULL
 
 -- find_prompt --
-SELECT 'prompt' AS entity, prompts.id, prompts.agent_id, agents.session_id, prompts.created_at, found.excerpt
+-- To find the best piece of a text takes SQLite the square of how often it has the words, and nothing interrupts that: of a long
+-- one, what is around the first of them is told.
+SELECT 'prompt' AS entity, prompts.id, prompts.agent_id, agents.session_id, prompts.created_at,
+    COALESCE(piece, '…' || substr(marked, max(instr(marked, '⟦') - 40, 1), 160) || '…') AS excerpt
 FROM (
-    SELECT rowid AS document_id, snippet(prompt_search, -1, '⟦', '⟧', '…', 16) AS excerpt
+    SELECT rowid AS document_id,
+        CASE WHEN length(prompt_text) + COALESCE(length(response_text), 0) <= 4000
+            THEN snippet(prompt_search, -1, '⟦', '⟧', '…', 16) END AS piece,
+        CASE WHEN length(prompt_text) + COALESCE(length(response_text), 0) > 4000
+            THEN highlight(prompt_search, 0, '⟦', '⟧') || '…' || COALESCE(highlight(prompt_search, 1, '⟦', '⟧'), '') END AS marked
     FROM prompt_search WHERE prompt_search MATCH :words ORDER BY rowid DESC LIMIT :limit
 ) AS found
 JOIN prompt_documents ON prompt_documents.document_id = found.document_id
@@ -67,9 +74,13 @@ JOIN agents ON agents.id = prompts.agent_id
 
 -- find_agent_log --
 SELECT 'agent_log' AS entity, CAST(agent_logs.id AS TEXT) AS id, agent_logs.agent_id, agents.session_id,
-    agent_logs.created_at, found.excerpt
+    agent_logs.created_at, COALESCE(piece, '…' || substr(marked, max(instr(marked, '⟦') - 40, 1), 160) || '…') AS excerpt
 FROM (
-    SELECT rowid AS id, snippet(agent_log_search, -1, '⟦', '⟧', '…', 16) AS excerpt
+    SELECT rowid AS id,
+        CASE WHEN length(message) + COALESCE(length(details), 0) <= 4000
+            THEN snippet(agent_log_search, -1, '⟦', '⟧', '…', 16) END AS piece,
+        CASE WHEN length(message) + COALESCE(length(details), 0) > 4000
+            THEN highlight(agent_log_search, 0, '⟦', '⟧') || '…' || COALESCE(highlight(agent_log_search, 1, '⟦', '⟧'), '') END AS marked
     FROM agent_log_search WHERE agent_log_search MATCH :words ORDER BY rowid DESC LIMIT :limit
 ) AS found
 JOIN agent_logs ON agent_logs.id = found.id
@@ -77,9 +88,13 @@ JOIN agents ON agents.id = agent_logs.agent_id
 
 -- find_system_log --
 SELECT 'system_log' AS entity, CAST(system_logs.id AS TEXT) AS id, NULL AS agent_id, NULL AS session_id,
-    system_logs.created_at, found.excerpt
+    system_logs.created_at, COALESCE(piece, '…' || substr(marked, max(instr(marked, '⟦') - 40, 1), 160) || '…') AS excerpt
 FROM (
-    SELECT rowid AS id, snippet(system_log_search, -1, '⟦', '⟧', '…', 16) AS excerpt
+    SELECT rowid AS id,
+        CASE WHEN length(message) + COALESCE(length(details), 0) <= 4000
+            THEN snippet(system_log_search, -1, '⟦', '⟧', '…', 16) END AS piece,
+        CASE WHEN length(message) + COALESCE(length(details), 0) > 4000
+            THEN highlight(system_log_search, 0, '⟦', '⟧') || '…' || COALESCE(highlight(system_log_search, 1, '⟦', '⟧'), '') END AS marked
     FROM system_log_search WHERE system_log_search MATCH :words ORDER BY rowid DESC LIMIT :limit
 ) AS found
 JOIN system_logs ON system_logs.id = found.id

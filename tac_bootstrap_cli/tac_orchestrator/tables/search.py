@@ -59,7 +59,8 @@ class Search(Table[SearchHit]):
 
     async def _matching(self, entity: str, wanted: Terms, limit: int) -> list[RawRow]:
         words = self._engine.codec.match(await self._spelled_out(entity, wanted))
-        return await self._fetch(self._queries[f"find_{entity}"], words=words, limit=limit)
+        rows = await self._fetch(self._queries[f"find_{entity}"], words=words, limit=limit)
+        return [{**raw, "excerpt": _whole(raw["excerpt"])} for raw in rows]
 
     async def _spelled_out(self, entity: str, wanted: Terms) -> Terms:
         """Beginnings with the words that begin so. SQLite finds words from the newest row on; of a beginning, it puts all rows
@@ -100,6 +101,12 @@ class Search(Table[SearchHit]):
         if entity == "prompt":
             names = ["number_prompts", *names, "advance_documents"]
         await self._write(*(self._statement(name, values) for name in names if name in self._queries))
+
+
+def _whole(excerpt: str) -> str:
+    """Without a mark at the end that is not closed: of a long text, a piece of fixed length was taken."""
+    opened = excerpt.rfind("⟦")
+    return excerpt if opened <= excerpt.rfind("⟧") else f"{excerpt[:opened]}…"
 
 
 def _is_beginning(term: Term) -> bool:

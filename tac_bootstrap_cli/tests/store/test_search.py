@@ -35,6 +35,17 @@ async def test_prompts_answers_and_logs_are_found(db: Database, agent: Agent) ->
     assert all(hit.created_at.tzinfo is UTC for hit in hits)
 
 
+@pytest.mark.parametrize("place", ["prompt_text", "response_text"])
+async def test_the_same_word_over_and_over_keeps_nobody_waiting(db: Database, agent: Agent, place: str) -> None:
+    texts = {"prompt_text": "What?", place: f"{'so ' * 5000}{'ok ' * 100_000}"}
+    await make_prompt(db, agent, texts["prompt_text"], response_text=texts.get("response_text"))
+    async with asyncio.timeout(30):
+        (hit,) = await db.search.find("ok")
+    assert "⟦ok⟧ ⟦ok⟧" in hit.excerpt
+    assert len(hit.excerpt) < 300
+    assert hit.excerpt.count("⟦") == hit.excerpt.count("⟧")
+
+
 TEXTS = {
     "first": "The quick brown fox jumps over the lazy dog",
     "second": "The quick red fox sleeps",

@@ -88,6 +88,18 @@ class Terms:
     unwanted: Sequence[Term] = ()
 
 
+def distinct(names: Sequence[str]) -> Sequence[str]:
+    """Names of columns, of which two may be the same in SQL that somebody has typed: the second `id` is `id:1`."""
+    if len(set(names)) == len(names):
+        return names
+    seen = Counter[str]()
+    found = list[str]()
+    for name in names:
+        found.append(f"{name}:{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
+
+
 class Codec(Protocol):
     """How an engine keeps times and money, and writes down what is looked for. Reading never fails: what cannot be understood
     is given as it is."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tac_orchestrator import Agent, Database, DatabaseReadOnly, InvalidRecord, NotFound
-from tac_orchestrator.testing import make_agent
+from tac_orchestrator.testing import make_agent, make_prompt
 
 from .support import UNKNOWN, definitions
 
@@ -63,6 +63,12 @@ async def test_a_query_may_hold_colons_and_values(db: Database, agent: Agent) ->
     assert rows == [{"session_id": "team:alpha", "text": "a:b"}]
 
 
+async def test_a_query_tells_all_columns_of_one_name(db: Database, agent: Agent) -> None:
+    prompt = await make_prompt(db, agent)
+    (row,) = await db.query("SELECT prompts.id, agents.id, agents.id FROM prompts JOIN agents ON agents.id = agent_id")
+    assert {name: str(value) for name, value in row.items()} == {"id": prompt.id, "id:1": agent.id, "id:2": agent.id}
+
+
 @pytest.mark.parametrize("sql", ["SELEKT 1", "SELECT nothing FROM agents", "SELECT :missing", "SELECT 1; SELECT 2"])
 async def test_a_query_that_is_wrong_is_refused(db: Database, sql: str) -> None:
     with pytest.raises(InvalidRecord):
@@ -90,6 +96,14 @@ async def test_a_query_only_reads(db: Database, agent: Agent, path: Path, sql: s
     assert "owner" not in caught.value.hint  # nothing is wrong with the file
     assert definitions(path) == before
     assert await db.agents.list() == [agent]
+
+
+@pytest.mark.parametrize("sql", ["ATTACH {} AS mine", " /* a\ncopy */ ; -- of it\n vacuum main INTO {}"])
+async def test_a_query_makes_no_file(db: Database, path: Path, sql: str) -> None:
+    made = path.with_name("made.db")
+    with pytest.raises(DatabaseReadOnly):
+        await db.query(sql.format(f"'{made}'"))
+    assert not made.exists()
 
 
 async def test_a_query_cannot_make_its_connection_write(db: Database, agent: Agent, path: Path) -> None:

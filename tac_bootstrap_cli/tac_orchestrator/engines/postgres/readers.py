@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.engines.base import RawRow, distinct
 from tac_orchestrator.engines.postgres.address import Address
 from tac_orchestrator.engines.postgres.connections import close, open_reader
 from tac_orchestrator.engines.postgres.driver import FAILURES, Connection, InterfaceError, PostgresError, Record
@@ -80,7 +80,8 @@ class Readers:
             finally:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK; SELECT pg_advisory_unlock_all(); UNLISTEN *")
-        return [{name: shown(value) for name, value in row.items()} for row in rows]
+        names = distinct(list(rows[0].keys())) if rows else ()
+        return [dict(zip(names, map(shown, row.values()), strict=True)) for row in rows]
 
     async def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:
         """All rows as of now, in chunks, however many there are."""

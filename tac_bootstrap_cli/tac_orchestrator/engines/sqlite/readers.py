@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 import aiosqlite
 
-from tac_orchestrator.engines.base import RawRow
+from tac_orchestrator.engines.base import RawRow, distinct
 from tac_orchestrator.engines.sqlite.connections import open_searcher
 from tac_orchestrator.engines.sqlite.faults import translated
 from tac_orchestrator.engines.sqlite.library import sqlite
@@ -22,6 +23,10 @@ from tac_orchestrator.settings import Settings
 
 _CONNECTIONS = 4
 _CHUNK_ROWS = 1000
+_ONLY_READS = "Only SQL that reads is taken here."
+
+# What makes a file also for a connection that may not write to any; behind comments, too.
+_MAKES_FILES = re.compile(r"(?:\s|;|--[^\n]*|/\*.*?\*/)*(?:ATTACH|VACUUM)\b", re.IGNORECASE | re.DOTALL)
 
 
 class Readers:
@@ -44,11 +49,13 @@ class Readers:
         """SQL that somebody has typed: what is wrong with it is not the store's fault."""
         if "\0" in sql:
             raise InvalidRecord("query", "SQL holds no NUL character", value=sql)
+        if _MAKES_FILES.match(sql):
+            raise DatabaseReadOnly(str(self._path), "this SQL writes", hint=_ONLY_READS)
         try:
             async with self._connection() as connection:
                 return await _rows(connection, sql, dict(values))
         except DatabaseReadOnly as error:
-            raise DatabaseReadOnly(str(self._path), "this SQL writes", hint="Only SQL that reads is taken here.") from error
+            raise DatabaseReadOnly(str(self._path), "this SQL writes", hint=_ONLY_READS) from error
         except (DatabaseUnavailable, SchemaDrift) as error:
             if isinstance(error.__cause__, (sqlite.OperationalError, sqlite.ProgrammingError, sqlite.Warning)):
                 raise InvalidRecord("query", str(error.__cause__), value=sql) from error
@@ -163,5 +170,5 @@ _readable = methodcaller("decode", "utf-8", "replace")
 
 def _as_dicts(rows: Iterable[sqlite.Row]) -> list[RawRow]:
     found = list(rows)
-    names = found[0].keys() if found else []
+    names = distinct(found[0].keys()) if found else []
     return [dict(zip(names, row, strict=True)) for row in found]

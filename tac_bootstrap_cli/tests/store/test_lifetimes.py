@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +35,18 @@ async def test_the_error_of_a_closed_store_does_not_grow_with_each_try(path: Pat
             await log(db, agent, "too late")
         depths.append(len(caught.traceback))
     assert depths == [depths[0]] * 3
+
+
+async def test_a_store_where_nobody_can_write_is_read_without_a_file_beside_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Database.open(path) as db:
+        agent = await make_agent(db)
+    before = sorted(path.parent.iterdir())
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY))  # to mount one takes its administrator
+    async with Database.open(path) as db:
+        assert await db.agents.list() == [agent]
+        assert sorted(path.parent.iterdir()) == before
 
 
 LEAVING = """

@@ -45,14 +45,14 @@ def open_writer(path: Path, settings: Settings) -> sqlite.Connection:
 
 def open_reader(path: Path, settings: Settings) -> sqlite.Connection:
     """A connection that cannot write, and that no writer makes wait."""
-    return _only_reading(_connect(f"{path.absolute().as_uri()}?mode=ro", settings))
+    return _only_reading(_connect(_only_to_read(path), settings))
 
 
 def open_searcher(path: Path, settings: Settings) -> sqlite.Connection:
     """A reader that can also ask which words the search indexes have: in order, once for each place where they stand.
 
     Were these tables of the database, whoever dumps it would write them out."""
-    connection = _connect(f"{path.absolute().as_uri()}?mode=ro", settings)
+    connection = _connect(_only_to_read(path), settings)
     for index in ("prompt_search", "agent_log_search", "system_log_search"):
         connection.execute(f"CREATE VIRTUAL TABLE temp.{index}_words USING fts5vocab (main, {index}, instance)")
     return _only_reading(connection)
@@ -65,6 +65,18 @@ def open_probe(path: Path, settings: Settings) -> sqlite.Connection:
     """
     mode = "mode=ro" if side_file(path, "-wal").exists() else "mode=ro&immutable=1"
     return _connect(f"{path.absolute().as_uri()}?{mode}", settings)
+
+
+def _only_to_read(path: Path) -> str:
+    """Where nobody can write, SQLite cannot make the files that it wants beside a log, and needs none."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return f"{uri}&immutable=1" if _never_changes(path) else uri
+
+
+def _never_changes(path: Path) -> bool:
+    if side_file(path, "-wal").exists() or not hasattr(os, "statvfs"):
+        return False
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _connect(uri: str, settings: Settings) -> sqlite.Connection:

@@ -170,5 +170,5 @@ _readable = methodcaller("decode", "utf-8", "replace")
 
 def _as_dicts(rows: Iterable[sqlite.Row]) -> list[RawRow]:
     found = list(rows)
-    names = distinct(found[0].keys()) if found else []
+    names: Sequence[str] = distinct(found[0].keys()) if found else ()
     return [dict(zip(names, row, strict=True)) for row in found]

@@ -224,10 +224,12 @@ async def test_a_critical_log_is_an_error_and_the_reason(page: Page, seen_store:
     async with Database.open(seen_store) as db:
         session = Recording(db, "on fire")
         agent = await session.agent("planner", 0, 10, status="failed")
+        await session.log(agent, 4, "tool_call", "df", log_level="ERROR", details={"output": "no space left"})
         await session.log(agent, 5, "error", "the disk is on fire", log_level="CRITICAL")
     await page.goto(session_path(session.session_id))
 
     await expect(page.get_by_role("region", name="What failed")).to_contain_text("the disk is on fire")
+    await expect(page.get_by_role("region", name="What failed").locator("pre")).to_have_text("no space left")
     await expect(agent_row(page, "planner").locator("path.error")).to_be_visible()
 
 

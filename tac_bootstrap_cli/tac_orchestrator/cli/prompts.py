@@ -76,6 +76,7 @@ def prompts(
             until=until,
             limit=limit,
             before=await lookup.prompt_id(database, before),
+            brief=not as_json,
         )
         names = lookup.Names(database)
         return found, [(await names.of(prompt.agent_id))[0] for prompt in found]

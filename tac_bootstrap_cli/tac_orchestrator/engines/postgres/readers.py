@@ -80,7 +80,7 @@ class Readers:
             finally:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK; SELECT pg_advisory_unlock_all(); UNLISTEN *")
-        names = distinct([str(name) for name in rows[0].keys()]) if rows else ()
+        names = distinct(list(map(str, rows[0].keys()))) if rows else ()
         return [dict(zip(names, map(shown, row.values()), strict=True)) for row in rows]
 
     async def stream(self, query: Query, values: Sequence[Any]) -> AsyncIterator[list[RawRow]]:

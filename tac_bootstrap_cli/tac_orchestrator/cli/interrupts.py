@@ -35,7 +35,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(heeding())
     except asyncio.CancelledError:
-        raise KeyboardInterrupt if signal.SIGINT in received else Ended(received[0]) from None
+        ending = next((number for number in received if number != signal.SIGINT), None)
+        raise KeyboardInterrupt if ending is None else Ended(ending) from None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ TELEMETRY_PORT = 4318
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _GRACE_S = 5
-_ENDINGS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -82,8 +82,10 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """They end the server, and not what is around it, which has a store to close. nohup ignores one of them."""
-        heeded = [one for one in _ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
+        """They end the server, and not what is around it, which has a store to close. What `nohup` ignores stays ignored."""
+        heeded = [signal.SIGINT, signal.SIGTERM]
+        if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
+            heeded.append(_HANG_UP)
         before = {one: signal.signal(one, self.handle_exit) for one in heeded}
         try:
             yield

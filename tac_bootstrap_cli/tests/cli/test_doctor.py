@@ -35,13 +35,13 @@ def test_people_read_a_line_each_and_what_to_do(call: Caller, store: Path | str,
     assert lines[place + 1].split()[:3] == ["Try:", "`tac-orch", "backup`,"]
 
 
-def test_the_line_of_a_crontab_backs_up_this_store_from_anywhere(call: Caller, store: Path) -> None:
+def test_the_line_of_a_crontab_backs_up_this_store_from_anywhere(call: Caller, store: Path, path: Path) -> None:
     (remedy,) = (row["remedy"] for row in call("doctor", "--json").json if row["name"] == "backups")
     command = remedy.split("`")[-2].removeprefix("0 3 * * * ")
 
     subprocess.run(["sh", "-c", command], env={"PATH": "/usr/bin:/bin"}, cwd="/", check=True)
 
-    assert len(backups_of(store)) == 1
+    assert len(backups_of(path)) == 1
 
 
 def test_a_terminal_gets_colors(call: Caller, store: Path | str) -> None:

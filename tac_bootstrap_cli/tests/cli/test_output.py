@@ -86,8 +86,8 @@ def test_a_terminal_gets_lines_that_fit(call: Caller, store: Path | str, argumen
     assert max(map(len, table.splitlines())) <= columns
 
 
-def test_two_long_columns_share_the_room(call: Caller, target: Path | str) -> None:
-    asyncio.run(_log(target, "long " * 100, session_id="s" * 100))
+def test_two_long_columns_share_the_room(call: Caller, path: Path) -> None:
+    asyncio.run(_log(path, "long " * 100, session_id="s" * 100))
 
     header, line = call("search", "long", columns=160).plain.splitlines()
 

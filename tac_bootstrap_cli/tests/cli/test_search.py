@@ -43,8 +43,8 @@ def test_what_was_found_is_marked_for_people_and_whole_for_pipes(call: Caller, s
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_what_was_found_is_in_sight_however_narrow_the_terminal(call: Caller, target: Path | str, columns: int) -> None:
-    asyncio.run(_log(target, 1, before=f"{'=' * 90} short test summary info of the "))
+def test_what_was_found_is_in_sight_however_narrow_the_terminal(call: Caller, path: Path, columns: int) -> None:
+    asyncio.run(_log(path, 1, before=f"{'=' * 90} short test summary info of the "))
 
     out = call("search", "word", columns=columns).plain
 

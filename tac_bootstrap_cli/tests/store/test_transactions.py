@@ -106,6 +106,11 @@ async def test_a_query_makes_no_file(db: Database, path: Path, sql: str) -> None
     assert not made.exists()
 
 
+@pytest.mark.parametrize("comment", ["/**/", "--\n", "/* -- */ ", "--"])
+async def test_any_number_of_comments_is_passed_over_at_once(db: Database, path: Path, comment: str) -> None:
+    assert await db.query(f"{comment * 1000}\nSELECT 1 AS one") == [{"one": 1}]
+
+
 async def test_a_query_cannot_make_its_connection_write(db: Database, agent: Agent, path: Path) -> None:
     for _ in range(8):
         await db.query("PRAGMA query_only = 0")

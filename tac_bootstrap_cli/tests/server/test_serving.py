@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tac_orchestrator.errors import InvalidSetting
 from tac_orchestrator.server.serving import listen
+
+from .support import serving
 
 
 async def test_an_answer_in_two_parts_does_not_wait_for_the_first_to_be_acknowledged() -> None:
@@ -34,8 +38,18 @@ def test_an_address_that_somebody_has_is_refused_in_a_sentence() -> None:
         listen("127.0.0.1", first.getsockname()[1])
 
 
+def test_an_interrupt_ends_it_also_where_its_parent_ignores_one(tmp_path: Path) -> None:
+    """As a shell does for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with serving(tmp_path / "orchestrator.db"):  # which says how it has to end
+            signal.signal(signal.SIGINT, before)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_the_language_of_descriptions_is_made_when_somebody_asks_for_one() -> None:
-    """To make it at every start would be a quarter of what the server's imports take."""
+    """To make it at every start would be a fifth of what the server's imports take."""
     code = """
 import tac_orchestrator.server.app
 from fastapi.openapi.models import Contact

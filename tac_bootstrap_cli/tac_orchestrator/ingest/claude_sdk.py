@@ -83,9 +83,8 @@ class _Tap:
         self._intake.put(_PASSED if self._has_result else _END)
         try:
             await anyio.to_thread.run_sync(self._intake.close, abandon_on_cancel=True)
-        except (
-            BaseException
-        ):  # who is cancelled does not wait; perhaps nobody has begun to close it, and its threads would stay
+        except BaseException:
+            # Who is cancelled does not wait. Perhaps nobody has begun to close it, and its threads would stay.
             threading.Thread(target=self._intake.close, name="tac-orchestrator-tap", daemon=True).start()
             raise
 

@@ -96,7 +96,7 @@ def _spool(store: str) -> Finding:
     found = list[os.stat_result]()
     for path in spool.parent.glob(f"{spool.name}*"):
         with suppress(FileNotFoundError):  # taken in meanwhile
-            found.append(path.stat())
+            found += [path.stat()] if path.is_file() else []
     size = sum(one.st_size for one in found)
     if size >= hook.MAX_SPOOL:
         return Finding(
